@@ -1,0 +1,60 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later with venv, and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check bench lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   sealed workflows on a real Temporal server, and what the server stores"
+	@echo "make test   all tests, with branch coverage"
+	@echo "make check  ruff, mypy, pyright, doctests"
+	@echo "make bench  the benchmarks, with tables"
+	@echo "make lock   pin the versions that development uses (requirements-dev.txt)"
+	@echo "make clean  remove what these targets made"
+
+demo: $(VENV)/.demo
+	@$(BIN)/sealwire demo
+
+test: $(VENV)/.dev
+	@PYTHON=$(BIN)/python ./tests/run.sh
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-glob='*.md' README.md docs
+
+bench: $(VENV)/.dev
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+		--extra demo --group dev --no-emit-index-url --custom-compile-command "make lock" \
+		--output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .coverage* htmlcov
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sealwire needs Python 3.11 or later; fix: make PYTHON=/path/to/python3.x"; exit 1; }
+	@echo "creating $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip
+
+# The demo needs a part of what the tests need: whoever has run the tests installs nothing.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "installing what the demo needs …"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements-dev.txt | $(BIN)/python
+	@echo "installing what development needs …"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $@ $(VENV)/.demo
