@@ -1,0 +1,190 @@
+"""A key: material bound to one algorithm, that shows nothing but its id.
+
+Derivation, for the suite `sealed-v1` (`‖` is concatenation, all labels are ASCII)::
+
+    LABEL       = "sealwire/sealed-v1" ‖ 00
+    content key = HKDF-Expand(SHA-512, prk = root, info = LABEL ‖ "content-key" ‖ 00 ‖ id, 32 bytes)
+    check value = HKDF-Expand(SHA-512, prk = root, info = LABEL ‖ "kcv" ‖ 00 ‖ id, 8 bytes)
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from enum import StrEnum
+from typing import Any, Final, NoReturn, Self
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from sealwire.errors import ConfigurationError
+
+LABEL: Final = b"sealwire/sealed-v1\x00"
+KEY_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,199}")
+ROOT_SIZE: Final = 32
+CHECK_VALUE_SIZE: Final = 8
+_INTEROP_SIZES: Final = (16, 24, 32)  # AES-128, AES-192, AES-256
+_MIN_DISTINCT: Final = 8  # of 32 random bytes fewer are distinct once in 10**36 keys
+_TEXT: Final = frozenset(string.printable.encode())
+
+
+class KeySuite(StrEnum):
+    """The algorithm a key is for. A message never chooses it.
+
+    - `SEALED`: Cobblestone-256, `binary/sealed-v1`;
+    - `INTEROP`: AES-GCM with random nonces and no context, `binary/encrypted`.
+    """
+
+    SEALED = "sealed-v1"
+    INTEROP = "interop"
+
+
+class Key:
+    """Immutable key material with its id, its suite and its place in the life cycle.
+
+    The material is never shown, pickled or copied. Overwriting it on release is beyond what Python
+    can promise: the interpreter may have copied it before.
+
+    Args:
+        id: 1 to 200 ASCII characters, stored in clear beside each payload.
+        material: For `SEALED`, 32 uniformly random bytes, never text. For `INTEROP`, 16, 24 or 32
+            bytes as the other SDKs use them. None for a key that was destroyed.
+        suite: What the key is for.
+        created: When, in seconds since 1970.
+        encrypt_from: From when on the key may encrypt, in seconds since 1970.
+        disabled: An administrator has withdrawn it.
+        destroyed_at: When it is, or was, destroyed, in seconds since 1970.
+
+    Attributes:
+        id_bytes: The id as it stands in a payload.
+        content_key: The derived key of the suite `SEALED`, else empty.
+        aead: The cipher of the suite `INTEROP`, else None.
+        check_value: 8 bytes that differ if the material does.
+
+    Raises:
+        ConfigurationError: The id or the material is not acceptable.
+    """
+
+    __slots__ = (
+        "aead",
+        "check_value",
+        "content_key",
+        "created",
+        "destroyed_at",
+        "disabled",
+        "encrypt_from",
+        "id",
+        "id_bytes",
+        "suite",
+    )
+
+    id: str
+    id_bytes: bytes
+    suite: KeySuite
+    created: float
+    encrypt_from: float
+    disabled: bool
+    destroyed_at: float | None
+    content_key: bytes
+    aead: AESGCM | None
+    check_value: bytes
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the word of the metadata entry and of the documents
+        material: bytes | None,
+        *,
+        suite: KeySuite = KeySuite.SEALED,
+        created: float = 0.0,
+        encrypt_from: float = 0.0,
+        disabled: bool = False,
+        destroyed_at: float | None = None,
+    ) -> None:
+        self._set("id", id)  # these two first: a traceback may show the half-made key
+        self._set("suite", suite)
+        problem = _problem(id, material, suite, destroyed=destroyed_at is not None)
+        if problem is not None:
+            del material  # a traceback may show the variables
+            raise ConfigurationError(problem, key_id=id if KEY_ID.fullmatch(id) else None)
+        self._set("id_bytes", id.encode())
+        self._set("created", created)
+        self._set("encrypt_from", encrypt_from)
+        self._set("disabled", disabled)
+        self._set("destroyed_at", destroyed_at)
+        sealed = suite is KeySuite.SEALED
+        self._set(
+            "content_key", derive(material, "content-key", id, 32) if material and sealed else b""
+        )
+        self._set("aead", AESGCM(material) if material and not sealed else None)
+        self._set("check_value", derive(material, "kcv", id, CHECK_VALUE_SIZE) if material else b"")
+
+    @classmethod
+    def generate(cls, id: str, **options: Any) -> Self:  # noqa: A002
+        """Make a key of the suite `SEALED` from the system's randomness."""
+        import secrets
+
+        return cls(id, secrets.token_bytes(ROOT_SIZE), **options)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the key may decrypt: nobody has withdrawn it."""
+        return not self.disabled and self.destroyed_at is None
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a key cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a key cannot be changed: {name}")
+
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, suite={self.suite.value!r})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a key does not give away its state")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a key cannot be pickled: give the other process a key provider instead")
+
+
+def derive(root: bytes, purpose: str, key_id: str, size: int) -> bytes:
+    """Derive `size` bytes for one purpose; see the module's docstring."""
+    info = LABEL + purpose.encode() + b"\x00" + key_id.encode()
+    return HKDFExpand(SHA512(), size, info).derive(root)
+
+
+def _problem(
+    key_id: str, material: bytes | None, suite: KeySuite, *, destroyed: bool
+) -> str | None:
+    if not KEY_ID.fullmatch(key_id):
+        return (
+            "a key id is 1 to 200 characters out of A-Z a-z 0-9 . _ : / @ + = - "
+            "and starts with a letter or digit"
+        )
+    if material is None:
+        return None if destroyed else f"key {key_id!r} has no material"
+    size = len(material)
+    if suite is KeySuite.INTEROP:
+        if size in _INTEROP_SIZES:
+            return None
+        return f"key {key_id!r} has {size} bytes; an interop key has 16, 24 or 32"
+    if size != ROOT_SIZE:
+        return f"key {key_id!r} has {size} bytes; a sealed-v1 key has 32"
+    # Random bytes are all printable once in 10**13 keys; text typed in by somebody always is.
+    if isinstance(material, str) or _TEXT.issuperset(material):
+        return (
+            f"key {key_id!r} is text; a sealed-v1 key is 32 random bytes "
+            "(os.urandom(32), or `sealwire keys init`)"
+        )
+    if len(set(material)) < _MIN_DISTINCT:
+        return f"key {key_id!r} repeats few bytes; a sealed-v1 key is 32 random bytes"
+    return None

@@ -1,0 +1,306 @@
+"""A provider's keys, cached, with the rules for using them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final
+
+from sealwire.errors import (
+    ConfigurationError,
+    KeyLookupError,
+    KeyNotFoundError,
+    KeyProviderUnavailableError,
+    SealwireError,
+)
+
+from .key import KEY_ID, Key, KeySuite
+from .provider import KeyProvider, KeySet
+from .refresher import Refresher, wait, wait_sync
+from .unknown import UnknownKeys
+from .view import View, withdrawn
+
+_JITTER: Final = 0.1  # ±10 %, so that a fleet that started together does not refresh together
+_PATIENCE: Final = 0.5  # seconds to wait for a refresh while the cached keys may still be used
+
+
+class Keyring:
+    """The keys of one tenant, as codecs use them.
+
+    `encryption_key` and `decryption_key` are what each payload costs: a comparison and a
+    dictionary look-up, no I/O and no waiting. `ready` and `find` may ask the provider.
+
+    Args:
+        provider: Where the keys come from.
+        tenant: Whose keys.
+        refresh_interval: Seconds after which the provider is asked again, ±10 %.
+        encrypt_grace: For how many seconds after the last good answer to go on encrypting while
+            the provider is down; at least the refresh interval.
+        decrypt_grace: The same for decrypting.
+        clock: Returns the seconds since 1970; a test may pass a fake one.
+
+    Raises:
+        ConfigurationError: A duration is out of its range.
+    """
+
+    def __init__(
+        self,
+        provider: KeyProvider,
+        *,
+        tenant: str = "default",
+        refresh_interval: float = 300.0,
+        encrypt_grace: float = 3600.0,
+        decrypt_grace: float = 24 * 3600.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if refresh_interval <= 0:
+            raise ConfigurationError("refresh_interval must be positive")
+        if min(encrypt_grace, decrypt_grace) < refresh_interval:
+            raise ConfigurationError("the grace periods must not be under the refresh interval")
+        self.provider = provider
+        self.tenant = tenant
+        self.refresh_interval = refresh_interval
+        self.encrypt_grace = encrypt_grace
+        self.decrypt_grace = decrypt_grace
+        self._clock = clock
+        self._view: View | None = None
+        self._unknown = UnknownKeys(clock)
+        self._wanted: str | None = None
+        self._refresher = Refresher(self._refresh, self._explained, clock)
+
+    def __repr__(self) -> str:
+        return f"Keyring(tenant={self.tenant!r}, provider={type(self.provider).__name__})"
+
+    def encryption_key(self, suite: KeySuite = KeySuite.SEALED) -> Key:
+        """Return the key that encrypts now.
+
+        Raises:
+            KeyNotFoundError: No key of this suite is active.
+            KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago.
+        """
+        try:
+            return self._current(self.encrypt_grace).window.primaries[suite]
+        except KeyError:
+            raise KeyNotFoundError(
+                f"the keyring of {self.tenant!r} has no active {suite} key to encrypt with: "
+                "create one, or wait until a pending one becomes active"
+            ) from None
+
+    def decryption_key(self, key_id: str) -> Key:
+        """Return a key to decrypt with, if its state allows it.
+
+        Raises:
+            KeyNotFoundError: The key is not in the cache; `find` asks the provider.
+            KeyDisabledError: An administrator has withdrawn it.
+            KeyDestroyedError: It is gone.
+            KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago;
+                or the key is not in the cache and the last question to the provider failed.
+        """
+        view = self._current(self.decrypt_grace)
+        key = view.readable.get(key_id)
+        if key is None:
+            raise self._unusable(key_id, view)
+        return key
+
+    def knows(self, key_id: str) -> bool:
+        """Tell whether the key is in the cache, in whatever state."""
+        return self._view is not None and key_id in self._view.by_id
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `ready` would return at once."""
+        view = self._view
+        if view is None:
+            return False
+        now = self._clock()
+        if view.loaded <= now < view.loaded + 2 * self.refresh_interval:
+            return True
+        return self._refresher.backing_off
+
+    async def ready(self) -> None:
+        """Load the keys; or refresh them, when nobody used them for two intervals.
+
+        Raises:
+            KeyLookupError: There are no keys yet, and the provider gave none.
+            ConfigurationError: What the provider gave cannot be used.
+        """
+        if not self.is_ready:
+            await wait(self._refresher.start(self._is_unready)[0], self._patience)
+            self._check_loaded()
+
+    def ready_sync(self) -> None:
+        """Like `ready`, and blocks the calling thread."""
+        if not self.is_ready:
+            wait_sync(self._refresher.start(self._is_unready)[0], self._patience)
+            self._check_loaded()
+
+    async def find(self, key_ids: Iterable[str]) -> None:
+        """Ask the provider for keys that the cache lacks; what stays unknown is remembered."""
+        for run in self._questions(key_ids):
+            await wait(run)
+
+    def find_sync(self, key_ids: Iterable[str]) -> None:
+        """Like `find`, and blocks the calling thread."""
+        for run in self._questions(key_ids):
+            wait_sync(run)
+
+    async def refresh(self) -> None:
+        """Ask the provider now.
+
+        Raises:
+            KeyLookupError: It did not answer.
+            ConfigurationError: What it said cannot be used.
+        """
+        for _ in range(2):
+            run, began_now = self._refresher.start()
+            await wait(run)
+            if began_now:
+                break  # a run that was under way already may have missed the latest change
+        if self._refresher.failure is not None:
+            raise _detached(self._refresher.failure)
+
+    async def keys(self) -> KeySet:
+        """Return all keys, for people to look at."""
+        await self.ready()
+        return self._loaded().keys
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self.provider.aclose()
+
+    def _current(self, grace: float) -> View:
+        view = self._loaded()
+        now = self._clock()
+        window = view.window
+        if window.since <= now < window.until:
+            return view
+        if self._is_due():
+            self._refresher.start(self._is_due)
+        if now - view.loaded >= grace:
+            raise KeyProviderUnavailableError(
+                f"the keys of {self.tenant!r} were last confirmed {now - view.loaded:.0f} s ago, "
+                f"and {type(self.provider).__name__} does not answer"
+            )
+        view.move(now)
+        return view
+
+    def _is_due(self) -> bool:
+        view = self._loaded()
+        if view.loaded <= self._clock() < view.refresh_at:
+            return False
+        return not self._refresher.backing_off
+
+    def _is_unready(self) -> bool:
+        return not self.is_ready
+
+    def _loaded(self) -> View:
+        if self._view is None:
+            raise KeyProviderUnavailableError(
+                f"the keys of {self.tenant!r} are not loaded: call ready() or ready_sync() first"
+            )
+        return self._view
+
+    def _check_loaded(self) -> None:
+        if self._view is None and self._refresher.failure is not None:
+            raise _detached(self._refresher.failure)
+
+    def _explained(self, failure: BaseException) -> SealwireError:
+        if isinstance(failure, SealwireError):
+            return _detached(failure)
+        # Only the kind of a foreign error is told: its text may hold credentials.
+        return KeyProviderUnavailableError(
+            f"cannot load the keys of {self.tenant!r}: {type(self.provider).__name__} "
+            f"raised {type(failure).__name__}"
+        )
+
+    @property
+    def _patience(self) -> float | None:
+        return None if self._view is None else _PATIENCE
+
+    def _questions(self, key_ids: Iterable[str]) -> Iterator[Future[None]]:
+        """Start what it takes to find keys; the caller waits for each run before the next."""
+        for key_id in set(key_ids):
+            for _ in range(2):
+                if self.knows(key_id) or not KEY_ID.fullmatch(key_id):
+                    break
+                run, began_now = self._refresher.start(lambda: self._may_ask(key_id))  # noqa: B023
+                yield run
+                if began_now:
+                    break  # a run that was under way already may have missed a new key
+
+    def _may_ask(self, key_id: str) -> bool:
+        if self.knows(key_id) or not self._unknown.may_ask(key_id):
+            return False
+        self._wanted = key_id
+        return True
+
+    async def _refresh(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        asked = self._clock()
+        keys = await self._ask(wanted)
+        self._check_successor(keys)
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
+        self._view = View.of(keys, asked, asked + self.refresh_interval * jitter, self._clock())
+        if wanted is not None:
+            self._unknown.answered(wanted, found=self.knows(wanted))
+
+    async def _ask(self, wanted: str | None) -> KeySet:
+        keys = await self.provider.snapshot(self.tenant)
+        if keys.complete:
+            return keys
+        listed = {key.id for key in keys.keys}
+        known = () if self._view is None else self._view.keys.keys
+        others = [key for key in known if key.id not in listed]
+        if wanted is not None and wanted not in listed:
+            with suppress(KeyNotFoundError):
+                others.append(await self.provider.get(wanted, self.tenant))
+        return KeySet((*others, *keys.keys), keys.version, complete=False)
+
+    def _check_successor(self, new: KeySet) -> None:
+        """Refuse an older key set than the present one, and an id that stands for two keys."""
+        if len({key.id for key in new.keys}) < len(new.keys):
+            raise ConfigurationError(f"the keyring of {self.tenant!r} has two keys with one id")
+        if self._view is None:
+            return
+        if new.version < self._view.keys.version:
+            raise ConfigurationError(
+                f"the keyring of {self.tenant!r} went back from version "
+                f"{self._view.keys.version} to {new.version}; was an old copy restored?"
+            )
+        for key in new.keys:
+            old = self._view.by_id.get(key.id, key)
+            other = old.check_value and key.check_value not in (b"", old.check_value)
+            if other or key.suite is not old.suite:
+                raise ConfigurationError(
+                    f"the key {key.id!r} has other bytes than before, or another suite; "
+                    "an id is never used twice",
+                    key_id=key.id,
+                )
+
+    def _unusable(self, key_id: str, view: View) -> KeyLookupError:
+        key = view.by_id.get(key_id)
+        if key is not None:
+            return withdrawn(key, view.keys.state(key, self._clock()))
+        failure = self._refresher.failure
+        if failure is None:
+            return KeyNotFoundError(f"the key {key_id!r} is not in the keyring", key_id=key_id)
+        # The provider may well know it: only an answer would tell.
+        return KeyProviderUnavailableError(
+            f"the key {key_id!r} is not in the cache, and asking for it failed: {failure}",
+            key_id=key_id,
+        )
+
+
+def _detached(failure: SealwireError) -> SealwireError:
+    """Copy an error without its traceback and causes.
+
+    They hold the variables of every function on the way: of the provider that opened keys, and of
+    other callers who were given the same failure.
+    """
+    copy = type(failure).__new__(type(failure))
+    copy.args = failure.args
+    vars(copy).update(vars(failure))
+    return copy

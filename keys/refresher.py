@@ -1,0 +1,113 @@
+"""One provider call at a time, for any number of threads and event loops.
+
+Each call runs in a short-lived thread with an event loop of its own. So it blocks no caller's
+loop, everybody who waits shares it, and a process that forks has no connection, task or loop to
+repair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final
+
+from sealwire.errors import SealwireError
+
+_log = logging.getLogger("sealwire.keys")
+
+_FIRST_RETRY: Final = 1.0  # seconds before a provider that failed is asked again; doubles
+_LAST_RETRY: Final = 60.0
+_TIMEOUT: Final = 30.0  # seconds a provider may take to answer
+
+
+class Refresher:
+    """Runs `refresh` in the background and remembers how it went.
+
+    Args:
+        refresh: What to run; it raises when it fails.
+        explain: Turns what it raised into an error that holds no secret: neither in its text nor,
+            through a traceback, in the variables of the functions that it passed.
+        clock: Returns the seconds since 1970.
+
+    Attributes:
+        failure: Why the last run failed; None when it went well.
+    """
+
+    def __init__(
+        self,
+        refresh: Callable[[], Coroutine[Any, Any, None]],
+        explain: Callable[[BaseException], SealwireError],
+        clock: Callable[[], float],
+    ) -> None:
+        self._refresh = refresh
+        self._explain = explain
+        self._clock = clock
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._running: Future[None] | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self.failure: SealwireError | None = None
+        self._pid = os.getpid()  # last: who sees this process here also sees its lock
+
+    @property
+    def backing_off(self) -> bool:
+        """Whether the last run failed so recently that another one is not worth it."""
+        return self.failure is not None and self._clock() < self._retry_at
+
+    def start(self, may_start: Callable[[], bool] = lambda: True) -> tuple[Future[None], bool]:
+        """Return the run that is under way, or start one if `may_start` agrees.
+
+        Returns:
+            A future that ends with the run and never fails, and whether that run began only now.
+        """
+        if self._pid != os.getpid():  # after a fork: the lock and the thread belong to the parent
+            self._reset()
+        with self._lock:
+            if self._running is not None and not self._running.done():
+                return self._running, False
+            done: Future[None] = Future()
+            if not may_start():
+                done.set_result(None)
+                return done, True
+            self._running = done
+        name = "sealwire-keys"
+        try:
+            threading.Thread(target=self._run, args=(done,), name=name, daemon=True).start()
+        except RuntimeError as err:  # no more threads, or the interpreter is winding down
+            self._failed(err)
+            done.set_result(None)
+        return done, True
+
+    def _run(self, done: Future[None]) -> None:
+        try:
+            asyncio.run(asyncio.wait_for(self._refresh(), _TIMEOUT))
+            self.failure, self._failures = None, 0
+        except BaseException as err:  # noqa: BLE001 - also CancelledError, of a provider's own tasks
+            self._failed(err)
+        finally:
+            done.set_result(None)
+
+    def _failed(self, err: BaseException) -> None:
+        delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self._retry_at = self._clock() + delay
+        self.failure = self._explain(err)
+        _log.warning("cannot refresh keys: %s", self.failure)
+
+
+async def wait(run: Future[None], timeout: float | None = None) -> None:  # noqa: ASYNC109
+    """Wait for a run, at most `timeout` seconds; giving up does not cancel it for the others."""
+    await asyncio.wait([asyncio.wrap_future(run)], timeout=timeout)
+
+
+def wait_sync(run: Future[None], timeout: float | None = None) -> None:
+    """Like `wait`, and blocks the calling thread."""
+    concurrent.futures.wait([run], timeout)
