@@ -1,0 +1,136 @@
+"""Which payloads a decoder accepts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from sealwire.errors import (
+    ConfigurationError,
+    ContextMismatchError,
+    DecryptError,
+    UnencryptedPayloadError,
+)
+from sealwire.payload import ENCRYPTION_PREFIX, Payload, encoding_of
+
+_log = logging.getLogger("sealwire.codecs")
+
+# Encodings come from the server: one that invents them must not fill memory and logs.
+_MAX_NAMES: Final = 100
+_OTHERS: Final = "others"
+
+
+class PolicyMode(StrEnum):
+    """What happens to a payload without an encryption layer.
+
+    - `STRICT`: it is refused. Whoever writes to the database could have put it there.
+    - `MIGRATE`: it is returned, counted, and warned about once an encoding.
+    - `OPEN`: it is returned.
+    """
+
+    STRICT = "strict"
+    MIGRATE = "migrate"
+    OPEN = "open"
+
+
+_MIGRATE: Final = PolicyMode.MIGRATE  # an attribute of an enum is slow to look up
+
+
+def _no_counts() -> dict[str, int]:
+    return {}
+
+
+@dataclass(slots=True)
+class DecodeCounters:
+    """How many payloads a decoder let through that a stricter policy would refuse.
+
+    Attributes:
+        plaintext: Payloads without an encryption layer, by encoding; from the hundredth encoding
+            on, under `others`.
+        interop: Payloads in the interop format, by key id.
+    """
+
+    plaintext: dict[str, int] = field(default_factory=_no_counts)
+    interop: dict[str, int] = field(default_factory=_no_counts)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodePolicy:
+    """The rules of one decoder, checked at every decode.
+
+    Args:
+        mode: What happens to plaintext.
+        require_context: Refuse sealed payloads that name no namespace, and never write one.
+        accept_namespaces: Namespaces whose payloads are accepted beside the decoder's own.
+
+    Raises:
+        ConfigurationError: `mode` is none of the three.
+    """
+
+    mode: PolicyMode = PolicyMode.STRICT
+    require_context: bool = True
+    accept_namespaces: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "mode", PolicyMode(self.mode))
+        except ValueError:
+            accepted = ", ".join(PolicyMode)
+            raise ConfigurationError(
+                f"unknown policy {self.mode!r}: expected one of {accepted}"
+            ) from None
+        object.__setattr__(self, "accept_namespaces", frozenset(self.accept_namespaces))
+
+    def admit_plaintext(self, payload: Payload, counters: DecodeCounters) -> Payload:
+        """Return a payload that has no encryption layer, if the policy lets it pass.
+
+        Raises:
+            DecryptError: It carries marks of encryption under an encoding that is not ours.
+            UnencryptedPayloadError: The policy accepts sealed payloads only.
+        """
+        encoding = encoding_of(payload)
+        if any(name.startswith(ENCRYPTION_PREFIX) for name in payload.metadata):
+            raise DecryptError(encoding=encoding)
+        if self.mode is PolicyMode.STRICT:
+            raise UnencryptedPayloadError(
+                f"a payload with the encoding {encoding} is not encrypted, and the policy is "
+                f"'strict'; while plaintext is being migrated, set the policy to 'migrate'",
+                encoding=encoding,
+            )
+        if self.mode is PolicyMode.MIGRATE:
+            _count(counters.plaintext, encoding, "a plaintext payload was accepted: encoding %s")
+        return payload
+
+    def admit_interop(self, key_id: str, counters: DecodeCounters) -> None:
+        """Count an authentic payload in the interop format."""
+        if self.mode is _MIGRATE:
+            _count(counters.interop, key_id, "an interop payload was accepted: key %s")
+
+    def check_namespace(self, stored: str | None, own: str | None) -> None:
+        """Compare the authenticated namespace of a payload with the decoder's own.
+
+        Raises:
+            ContextMismatchError: The payload belongs elsewhere.
+        """
+        if stored is None:
+            if self.require_context:
+                raise ContextMismatchError(
+                    "the payload names no namespace; to read it, set require_context = false"
+                )
+        elif stored != own and stored not in self.accept_namespaces:
+            here = "this decoder has none" if own is None else f"this decoder's is {own!r}"
+            raise ContextMismatchError(
+                f"the payload was sealed for the namespace {stored!r}, {here}; "
+                "if that is meant, add it to accept_namespaces"
+            )
+
+
+def _count(counts: dict[str, int], name: str, warning: str) -> None:
+    if name not in counts and len(counts) >= _MAX_NAMES:
+        name = _OTHERS
+    seen = counts.get(name, 0)
+    counts[name] = seen + 1
+    if not seen:
+        _log.warning(warning + " (counted from now on, not logged again)", name)

@@ -1,0 +1,68 @@
+"""The interfaces of a codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+from sealwire.payload import Payload
+
+
+class CodecKind(IntEnum):
+    """What a codec does; in a chain the numbers never go down from left to right."""
+
+    COMPRESS = 1
+    PAD = 2
+    ENCRYPT = 3
+    OFFLOAD = 4
+
+
+@runtime_checkable
+class PayloadCodec(Protocol):
+    """Payloads in, as many payloads out, in the same order.
+
+    The inputs are never changed. A payload that is not this codec's business is returned as it is.
+    A codec may state its `kind`, a `CodecKind`; without one its place in a chain is not checked.
+    """
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encode `payloads` for storage."""
+        ...
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Undo `encode`."""
+        ...
+
+
+@runtime_checkable
+class SyncPayloadCodec(PayloadCodec, Protocol):
+    """A codec that needs no I/O once its keys are loaded: for clients without an event loop."""
+
+    def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encode `payloads` for storage."""
+        ...
+
+    def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Undo `encode_sync`."""
+        ...
+
+
+@runtime_checkable
+class ContextualCodec(Protocol):
+    """A codec that wants to know for which namespace it works."""
+
+    def with_context(self, context: Any) -> Self:
+        """Return this codec for `context`, an object with a `namespace`.
+
+        Called once for every group of payloads, so it is cheap and shares all caches.
+        """
+        ...
+
+
+CodecT = TypeVar("CodecT")
+
+
+def with_context(codec: CodecT, context: Any) -> CodecT:
+    """Return `codec` for `context`, or `codec` itself when it does not care."""
+    return codec.with_context(context) if isinstance(codec, ContextualCodec) else codec
