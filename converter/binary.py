@@ -1,0 +1,61 @@
+"""`binary/null` for None and `binary/plain` for bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sealwire.errors import ConversionError, PayloadError
+from sealwire.payload import Encoding, Payload
+
+from .base import new_payload
+
+
+@dataclass(frozen=True, slots=True)
+class NullConverter:
+    """None, as a payload without data."""
+
+    encoding: str = field(default="binary/null", init=False)
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Convert None; see `PayloadConverter`."""
+        return new_payload(Encoding.NULL) if value is None else None
+
+    def from_payload(self, payload: Payload, type_hint: Any = None) -> None:  # noqa: ARG002
+        """Return None, whatever the hint: Temporal sends None for an absent argument.
+
+        Raises:
+            PayloadError: The payload has data.
+        """
+        if payload.data:
+            raise PayloadError("a binary/null payload must have no data", encoding=self.encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesConverter:
+    """`bytes`, `bytearray` and `memoryview`, unchanged."""
+
+    encoding: str = field(default="binary/plain", init=False)
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Convert a bytes-like value; see `PayloadConverter`."""
+        if isinstance(value, bytes):
+            return new_payload(Encoding.PLAIN, value)
+        if isinstance(value, (bytearray, memoryview)):
+            return new_payload(Encoding.PLAIN, bytes(value))  # pyright: ignore[reportUnknownArgumentType]
+        return None
+
+    def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+        """Return the bytes; a `bytearray` where the hint asks for one.
+
+        Raises:
+            ConversionError: The hint is a builtin type that cannot hold bytes.
+        """
+        if type_hint is bytearray:
+            return bytearray(payload.data)
+        if type_hint in (str, int, float, bool, list, dict):
+            raise ConversionError(
+                f"expected {type_hint.__name__}, got bytes: the payload is binary/plain",
+                encoding=self.encoding,
+            )
+        return payload.data

@@ -1,0 +1,68 @@
+"""Values to sealed payloads in one step: converters, then a codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sealwire.codecs.protocol import PayloadCodec, SyncPayloadCodec
+from sealwire.errors import ConfigurationError
+from sealwire.payload import Payload
+
+from .composite import CompositePayloadConverter
+
+
+@dataclass(frozen=True)
+class DataConverter:
+    """A composite of converters and, optionally, a codec.
+
+    Args:
+        converter: Values into payloads.
+        codec: Payloads into the payloads that are stored; a `CodecChain` for several.
+    """
+
+    converter: CompositePayloadConverter = field(default_factory=CompositePayloadConverter)
+    codec: PayloadCodec | None = None
+
+    async def encode(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert and encode; as many payloads as values, in their order."""
+        payloads = self.converter.to_payloads(values)
+        return payloads if self.codec is None else await self.codec.encode(payloads)
+
+    async def decode(
+        self, payloads: Sequence[Payload], type_hints: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Decode and convert back; `type_hints` are those of `from_payloads`."""
+        if self.codec is not None:
+            payloads = await self.codec.decode(payloads)
+        return self.converter.from_payloads(payloads, type_hints)
+
+    def encode_sync(self, values: Sequence[Any]) -> list[Payload]:
+        """Like `encode`, for a caller that has no event loop.
+
+        Raises:
+            ConfigurationError: The codec has no synchronous methods.
+        """
+        payloads = self.converter.to_payloads(values)
+        return payloads if self.codec is None else self._sync_codec().encode_sync(payloads)
+
+    def decode_sync(
+        self, payloads: Sequence[Payload], type_hints: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Like `decode`, for a caller that has no event loop.
+
+        Raises:
+            ConfigurationError: The codec has no synchronous methods.
+        """
+        if self.codec is not None:
+            payloads = self._sync_codec().decode_sync(payloads)
+        return self.converter.from_payloads(payloads, type_hints)
+
+    def _sync_codec(self) -> SyncPayloadCodec:
+        if isinstance(self.codec, SyncPayloadCodec):
+            return self.codec
+        raise ConfigurationError(
+            f"{type(self.codec).__name__} has no encode_sync and decode_sync: "
+            "call encode and decode from an event loop instead"
+        )
