@@ -1,0 +1,301 @@
+"""`sealwire.toml`: one description of keys, chain and policy for everything that handles payloads.
+
+::
+
+    namespace = "default"          # compared with what each payload was sealed for
+
+    [keyring]
+    path = "keyring.json"          # relative to this file
+    key_file = "keyring.key"
+
+    [[codec]]                      # in the order of encoding; this chain is the default
+    type = "compression"
+    algorithm = "zstd"
+
+    [[codec]]
+    type = "encryption"
+    policy = "strict"
+
+docs/configuration.md lists every key. A codec of another package is named by its entry point in
+the group `sealwire.codecs`; its other keys become keyword arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sealwire.codecs import (
+    CodecChain,
+    CodecKind,
+    CompressionCodec,
+    DecodePolicy,
+    EncryptionCodec,
+    PayloadCodec,
+    PolicyMode,
+)
+from sealwire.converter import CompositePayloadConverter, DataConverter, default_converters
+from sealwire.errors import ConfigurationError
+from sealwire.keys import (
+    FileKeyringStore,
+    Keyring,
+    KeyringAdmin,
+    LocalKeyWrapper,
+    WrappedKeyProvider,
+)
+from sealwire.schema import TableReader
+
+DEFAULT_NAME: Final = "sealwire.toml"
+ENVIRONMENT_VARIABLE: Final = "SEALWIRE_CONFIG"
+_CODEC_GROUP: Final = "sealwire.codecs"
+_DEFAULT_CHAIN: Final[list[dict[str, Any]]] = [{"type": "compression"}, {"type": "encryption"}]
+_SECTIONS: Final = ("namespace", "keyring", "converter", "codec", "server")
+
+
+@dataclass(frozen=True)
+class KeyringOptions:
+    """The section `[keyring]`; durations are in seconds, see `Keyring`."""
+
+    path: Path = Path("keyring.json")
+    key_file: Path = Path("keyring.key")
+    tenant: str = "default"
+    refresh_interval: float = 300.0
+    encrypt_grace: float = 3600.0
+    decrypt_grace: float = 24 * 3600.0
+
+    def __post_init__(self) -> None:
+        self.keyring()  # refuses durations out of range, and does no I/O
+
+    def keyring(self) -> Keyring:
+        """Build the keyring; it reads its files on first use."""
+        return Keyring(
+            WrappedKeyProvider(self.store, self.wrapper),
+            tenant=self.tenant,
+            refresh_interval=self.refresh_interval,
+            encrypt_grace=self.encrypt_grace,
+            decrypt_grace=self.decrypt_grace,
+        )
+
+    @property
+    def store(self) -> FileKeyringStore:
+        """Where the keyring lives."""
+        return FileKeyringStore(self.path)
+
+    @property
+    def wrapper(self) -> LocalKeyWrapper:
+        """What opens the keyring."""
+        return LocalKeyWrapper(self.key_file)
+
+
+@dataclass(frozen=True)
+class ConverterOptions:
+    """The section `[converter]`; see `default_converters`."""
+
+    values: Literal["json/plain", "binary/msgpack"] = "json/plain"
+    protobuf: Literal["json/protobuf", "binary/protobuf"] = "json/protobuf"
+
+
+@dataclass(frozen=True)
+class EncryptionOptions:
+    """A `[[codec]]` with `type = "encryption"`; see `EncryptionCodec` and `DecodePolicy`."""
+
+    format: Literal["sealed-v1", "interop"] = "sealed-v1"
+    policy: Literal["strict", "migrate", "open"] = "strict"
+    require_context: bool = True
+    accept_namespaces: frozenset[str] = frozenset()
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def codec(self, keyring: Keyring, namespace: str | None) -> EncryptionCodec:
+        """Build the codec."""
+        policy = DecodePolicy(PolicyMode(self.policy), self.require_context, self.accept_namespaces)
+        return EncryptionCodec(keyring, namespace, policy, self.format, self.context)
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """The section `[server]`: the codec server's address, and who may ask it.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+        origin: The one web page that may ask from a browser: the Web UI's address.
+        token_file: A private file with the bearer token.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8081
+    origin: str = "http://127.0.0.1:8233"
+    token_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError(f"port {self.port} is not in 0 to 65535")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration, read from a file with `load_config` or built in code.
+
+    Args:
+        keyring: Where the keys are.
+        namespace: The namespace of the payloads; None to take it from the client.
+        converter: Which encodings are written.
+        codecs: The chain, in the order of encoding; options, or codecs built in code.
+        server: The codec server.
+    """
+
+    keyring: KeyringOptions = field(default_factory=KeyringOptions)
+    namespace: str | None = None
+    converter: ConverterOptions = field(default_factory=ConverterOptions)
+    codecs: tuple[EncryptionOptions | PayloadCodec, ...] = field(
+        default_factory=lambda: (CompressionCodec(), EncryptionOptions())
+    )
+    server: ServerOptions = field(default_factory=ServerOptions)
+
+    def __post_init__(self) -> None:
+        self.codec()  # refuses a chain that cannot work
+
+    @cached_property
+    def loaded_keyring(self) -> Keyring:
+        """The keyring that all codecs of this configuration share."""
+        return self.keyring.keyring()
+
+    @property
+    def admin(self) -> KeyringAdmin:
+        """What creates and rotates the keys."""
+        return KeyringAdmin(self.keyring.store, self.keyring.wrapper, self.keyring.tenant)
+
+    def codec(self, namespace: str | None = None) -> CodecChain:
+        """Build the chain.
+
+        Args:
+            namespace: The client's namespace, where it is known.
+
+        Raises:
+            ConfigurationError: The configuration names another namespace.
+        """
+        if None not in (namespace, self.namespace) and namespace != self.namespace:
+            raise ConfigurationError(
+                f"the configuration is for the namespace {self.namespace!r}, "
+                f"and the client works in {namespace!r}: use one configuration a namespace, "
+                "or leave `namespace` out"
+            )
+        bound = self.namespace or namespace
+        return CodecChain(
+            *(
+                item.codec(self.loaded_keyring, bound)
+                if isinstance(item, EncryptionOptions)
+                else item
+                for item in self.codecs
+            )
+        )
+
+    async def load_keys(self) -> None:
+        """Load the keys of every codec of the chain, to fail at start-up and not at a payload.
+
+        Raises:
+            KeyLookupError: Keys cannot be loaded.
+        """
+        for codec in self.codec().codecs:
+            if isinstance(codec, EncryptionCodec):
+                await codec.keyring.ready()
+
+    @property
+    def accept_namespaces(self) -> frozenset[str]:
+        """The namespaces that the chain reads beside its own."""
+        return frozenset(
+            name
+            for codec in self.codec().codecs
+            if isinstance(codec, EncryptionCodec)
+            for name in codec.policy.accept_namespaces
+        )
+
+    def payload_converter(self) -> CompositePayloadConverter:
+        """Build the converters."""
+        return CompositePayloadConverter(*default_converters(**asdict(self.converter)))
+
+    def data_converter(self, namespace: str | None = None) -> DataConverter:
+        """Build converters and chain as one, for use without Temporal; see `codec`."""
+        return DataConverter(self.payload_converter(), self.codec(namespace))
+
+
+def load_config(path: str | os.PathLike[str] | None = None) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: The file; if None, what the environment variable `SEALWIRE_CONFIG` names, else
+            `sealwire.toml` in the working directory.
+
+    Raises:
+        ConfigurationError: The file cannot be used; the message lists every fault in it.
+    """
+    file = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_NAME)
+    reader = TableReader(file)
+    reader.known_keys(reader.root, _SECTIONS, "")
+    namespace = reader.root.get("namespace")
+    if namespace is not None and (not isinstance(namespace, str) or not namespace):
+        reader.fault("namespace", "expected a text that is not empty")
+    # The default paths are beside the file, too, and not in the working directory.
+    paths = {"path": "keyring.json", "key_file": "keyring.key"}
+    sections: dict[str, Any] = {
+        "keyring": reader.read(KeyringOptions, {**paths, **reader.subtable("keyring")}, "keyring."),
+        "converter": reader.read(ConverterOptions, reader.subtable("converter"), "converter."),
+        "server": reader.read(ServerOptions, reader.subtable("server"), "server."),
+        "codecs": _read_chain(reader, reader.subtables("codec") or _DEFAULT_CHAIN),
+    }
+    if not reader.faults and not any(map(_may_encrypt, sections["codecs"])):
+        reader.fault("codec", 'nothing encrypts; add a [[codec]] with type = "encryption"')
+    reader.check()
+    try:
+        return Config(namespace=namespace, **sections)
+    except ConfigurationError as err:
+        raise ConfigurationError(f"{file}: {err}") from None
+
+
+def _read_chain(
+    reader: TableReader, tables: list[dict[str, Any]]
+) -> tuple[EncryptionOptions | PayloadCodec, ...]:
+    chain: list[EncryptionOptions | PayloadCodec | None] = []
+    for index, table in enumerate(tables):
+        place = f"codec[{index}]"
+        options = {key: value for key, value in table.items() if key != "type"}
+        name = table.get("type")
+        if name == "compression":
+            chain.append(reader.read(CompressionCodec, options, f"{place}."))
+        elif name == "encryption":
+            chain.append(reader.read(EncryptionOptions, options, f"{place}."))
+        else:
+            chain.append(_foreign_codec(reader, name, options, place))
+    return tuple(item for item in chain if item is not None)
+
+
+def _may_encrypt(codec: object) -> bool:
+    # Somebody else's codec without a kind may do anything.
+    kind = getattr(codec, "kind", CodecKind.ENCRYPT)
+    return isinstance(codec, EncryptionOptions) or kind is CodecKind.ENCRYPT
+
+
+def _foreign_codec(
+    reader: TableReader, name: object, options: dict[str, Any], place: str
+) -> PayloadCodec | None:
+    installed = {point.name: point for point in entry_points(group=_CODEC_GROUP)}
+    point = installed.get(name) if isinstance(name, str) else None
+    if point is None:
+        accepted = ", ".join(["compression", "encryption", *sorted(installed)])
+        problem = "is required" if name is None else f"unknown codec {name!r}"
+        reader.fault(f"{place}.type", f"{problem}; accepted: {accepted}")
+        return None
+    try:
+        codec = point.load()(**options)
+    except Exception as err:  # noqa: BLE001 - whatever somebody else's package raises
+        reader.fault(place, f"cannot create the codec {name!r}: {err}")
+        return None
+    if not isinstance(codec, PayloadCodec):
+        reader.fault(place, f"{point.value} is no codec: it has no encode and decode")
+        return None
+    return codec

@@ -1,0 +1,268 @@
+"""`sealwire.toml`: what is accepted, and how faults are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sealwire.codecs import CodecChain, CompressionCodec, EncryptionCodec, PolicyMode
+from sealwire.config import Config, EncryptionOptions, KeyringOptions, load_config
+from sealwire.errors import ConfigurationError
+
+FULL = """
+namespace = "payments"
+
+[keyring]
+path = "keys/ring.json"
+key_file = "/etc/sealwire/ring.key"
+tenant = "acme"
+refresh_interval = 60
+encrypt_grace = 120.5
+decrypt_grace = 600
+
+[converter]
+values = "binary/msgpack"
+protobuf = "binary/protobuf"
+
+[[codec]]
+type = "compression"
+algorithm = "zlib"
+level = 9
+min_size = 100
+max_size = 1000000
+max_ratio = 50
+
+[[codec]]
+type = "encryption"
+format = "sealed-v1"
+policy = "migrate"
+require_context = true
+accept_namespaces = ["billing", "archive"]
+context = { region = "eu" }
+
+[server]
+host = "::1"
+port = 9000
+origin = "https://ui.example.com"
+token_file = "token"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "sealwire.toml"
+    file.write_text(text)
+    return file
+
+
+def fault(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(write(folder, text))
+    return str(caught.value).replace(f"{folder}{os.sep}", "")
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    """Each key of the file reaches the object that it is for."""
+    config = load_config(write(tmp_path, FULL))
+    assert "payments" == config.namespace
+    assert tmp_path / "keys/ring.json" == config.keyring.path
+    assert Path("/etc/sealwire/ring.key") == config.keyring.key_file
+    keyring = config.loaded_keyring
+    assert ("acme", 60.0, 120.5, 600.0) == (
+        keyring.tenant,
+        keyring.refresh_interval,
+        keyring.encrypt_grace,
+        keyring.decrypt_grace,
+    )
+    compression, encryption = config.codec().codecs
+    assert CompressionCodec("zlib", 9, 100, 1000000, 50) == compression
+    assert isinstance(encryption, EncryptionCodec)
+    assert "payments" == encryption.namespace
+    assert PolicyMode.MIGRATE is encryption.policy.mode
+    assert frozenset({"billing", "archive"}) == encryption.policy.accept_namespaces
+    assert {"region": "eu"} == encryption.context
+    assert b"binary/msgpack" == config.payload_converter().to_payload(1).metadata["encoding"]
+    assert ("::1", 9000) == (config.server.host, config.server.port)
+    assert tmp_path / "token" == config.server.token_file
+
+
+def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
+    """Without any key the chain is zstd, then sealed-v1, with the keyring beside the file."""
+    config = load_config(write(tmp_path, ""))
+    assert [CompressionCodec, EncryptionCodec] == [type(item) for item in config.codec("a").codecs]
+    assert tmp_path / "keyring.json" == config.keyring.path
+    assert tmp_path / "keyring.key" == config.keyring.key_file
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nmespace = 'a'", "1: nmespace: unknown key; did you mean 'namespace'? accepted here:"),
+        ("namespace = 3", "1: namespace: expected a text that is not empty"),
+        ("namespace = ''", "1: namespace: expected a text that is not empty"),
+        ("keyring = 3", "1: keyring: expected a table, [keyring], got int 3"),
+        ("[keyring]\npat = 'x'", "2: keyring.pat: unknown key; did you mean 'path'?"),
+        ("[keyring]\npath = 1", "2: keyring.path: expected a path, got int 1"),
+        ("[keyring]\n\ntenant = []", "3: keyring.tenant: expected a text, got a list"),
+        ("[keyring]\nrefresh_interval = true", "keyring.refresh_interval: expected a number"),
+        ("[keyring]\nrefresh_interval = -1", "1: keyring: refresh_interval must be positive"),
+        ("[keyring]\nencrypt_grace = 1", "1: keyring: the grace periods must not be under"),
+        ("[converter]\nvalues = 'json'", "'json' is not one of 'json/plain', 'binary/msgpack'"),
+        ("[converter]\nvalues = []", "2: converter.values: [] is not one of 'json/plain'"),
+        ("codec = 1", "1: codec: expected tables, [[codec]], got int 1"),
+        ("codec = [1]", "codec[0]: expected a table, [[codec]], got int 1"),
+        ("[[codec]]", "codec[0].type: is required; accepted: compression, encryption"),
+        ("[[codec]]\ntype = 'zip'", "2: codec[0].type: unknown codec 'zip'; accepted:"),
+        (
+            "[[codec]]\ntype = 'compression'\nlevel = 30",
+            "1: codec[0]: level 30 is not a level of zstd: expected -7 to 22",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'\n[[codec]]\ntype = 'encryption'\npolicy = 'strickt'",
+            "5: codec[1].policy: 'strickt' is not one of 'strict', 'migrate', 'open'; did you mean",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\naccept_namespaces = 'a'",
+            "3: codec[0].accept_namespaces: expected a list of texts, got str 'a'",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\naccept_namespaces = [1]",
+            "3: codec[0].accept_namespaces: expected a text, got int 1",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\ncontext = { a = 1 }",
+            "codec[0].context.a: expected a text, got int 1",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\n[[codec]]\ntype = 'compression'",
+            "the right order is: CompressionCodec, EncryptionCodec",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\n[[codec]]\ntype = 'encryption'",
+            "would encrypt twice",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'",
+            "codec: nothing encrypts; add a [[codec]]",
+        ),
+        ("[server]\nport = 70000", "1: server: port 70000 is not in 0 to 65535"),
+        ("[server]\nport = 'x'", "2: server.port: expected a whole number, got str 'x'"),
+        ("[server", "is not valid TOML: "),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    """A wrong key, type or value is told with file, line, place and what is accepted."""
+    told = fault(tmp_path, text)
+    assert told.startswith("sealwire.toml")
+    assert message in told
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    """Three faults are three lines of one message."""
+    told = fault(tmp_path, "x = 1\n[keyring]\npath = 1\n[server]\nport = 'x'\n")
+    assert 3 == len(told.splitlines())
+
+
+def test_a_missing_file_names_the_fix(tmp_path: Path) -> None:
+    """Without a file the message says which command makes one."""
+    with pytest.raises(ConfigurationError, match="sealwire keys init"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 give a configuration error."""
+    (tmp_path / "sealwire.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        load_config(tmp_path / "sealwire.toml")
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an argument, SEALWIRE_CONFIG is used."""
+    monkeypatch.setenv("SEALWIRE_CONFIG", str(write(tmp_path, "namespace = 'from-env'")))
+    assert "from-env" == load_config().namespace
+
+
+def test_another_namespace_is_refused(tmp_path: Path) -> None:
+    """A chain cannot be built for another namespace than the file's."""
+    config = load_config(write(tmp_path, "namespace = 'a'"))
+    with pytest.raises(ConfigurationError, match="one configuration a namespace"):
+        config.codec("b")
+
+
+def test_a_chain_in_code_takes_objects(tmp_path: Path) -> None:
+    """A configuration built in code holds codecs as they are, and shares one keyring."""
+    config = Config(
+        KeyringOptions(tmp_path / "k.json", tmp_path / "k.key"),
+        codecs=(CompressionCodec("zlib"), EncryptionOptions(policy="open")),
+    )
+    chain = config.codec("a")
+    assert isinstance(chain, CodecChain)
+    assert chain.codecs[0] is config.codecs[0]
+    first, second = (config.codec("a").codecs[1] for _ in range(2))
+    assert isinstance(first, EncryptionCodec)
+    assert isinstance(second, EncryptionCodec)
+    assert first.keyring is second.keyring
+
+
+PLUGIN = """
+class Rot13:
+    def __init__(self, shift: int = 13) -> None:
+        if shift < 0:
+            raise ValueError("shift must not be negative")
+        self.shift = shift
+
+    async def encode(self, payloads):
+        return list(payloads)
+
+    async def decode(self, payloads):
+        return list(payloads)
+
+
+class NoCodec:
+    pass
+"""
+
+PROGRAM = """
+import sys
+from sealwire.config import load_config
+from sealwire.errors import ConfigurationError
+try:
+    print([(type(c).__name__, getattr(c, "shift", None)) for c in load_config(sys.argv[1]).codecs])
+except ConfigurationError as err:
+    print("refused:", err)
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "answer"),
+    [
+        ("type = 'rot13'\nshift = 5", "[('Rot13', 5)]"),
+        ("type = 'rot13'\nshift = -5", "cannot create the codec 'rot13': shift must not be"),
+        ("type = 'rot13'\nx = 1", "cannot create the codec 'rot13'"),
+        ("type = 'no-codec'", "rot:NoCodec is no codec: it has no encode and decode"),
+        ("type = 'rot'", "unknown codec 'rot'; accepted: compression, encryption, no-codec, rot13"),
+    ],
+)
+def test_another_package_adds_a_codec(tmp_path: Path, table: str, answer: str) -> None:
+    """A codec of an installed distribution is found by its entry point and gets its options."""
+    site = tmp_path / "site"
+    info = site / "rot-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "rot.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rot\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[sealwire.codecs]\nrot13 = rot:Rot13\nno-codec = rot:NoCodec\n"
+    )
+    file = write(tmp_path, f"[[codec]]\n{table}\n")
+    search_path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": search_path},
+    )
+    assert answer in run.stdout
