@@ -1,0 +1,62 @@
+"""What goes wrong with a request, as a status and one sentence that says the next step."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Final
+
+from sealwire.errors import (
+    ConversionError,
+    KeyProviderUnavailableError,
+    PayloadError,
+    PayloadTooLargeError,
+    SealwireError,
+)
+
+_log = logging.getLogger("sealwire.server")
+
+UNKNOWN: Final = "the codec failed for a reason that is not shown; see the log of the codec server"
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong and what to do about it, without any content of payloads.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+def request_error(err: Exception) -> RequestError:
+    """Return the problem that an exception of a codec is to the client."""
+    message = explain(err)
+    if isinstance(err, KeyProviderUnavailableError):
+        return RequestError(503, message, {"retry-after": "1"})
+    if isinstance(err, PayloadTooLargeError):
+        return RequestError(413, message)
+    if isinstance(err, (PayloadError, ConversionError)):
+        return RequestError(400, message)
+    return RequestError(500, message)
+
+
+def explain(err: Exception) -> str:
+    """Return the text of an error if it is one of ours, which are known to hold no secret.
+
+    The text of any other may hold what the codec was working on. So it is neither shown nor
+    logged: the log gets its class and its place in the source.
+    """
+    if isinstance(err, SealwireError):
+        return str(err)
+    frames = traceback.extract_tb(err.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+    _log.error("%s raised at %s", type(err).__name__, place)
+    return UNKNOWN
