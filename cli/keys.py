@@ -1,0 +1,198 @@
+"""`sealwire keys`: create, rotate, import and list the keys of a keyring."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sealwire.config import load_config
+from sealwire.errors import ConfigurationError
+from sealwire.keys import Key, KeySet
+from sealwire.keys.admin import PROPAGATION
+from sealwire.keys.files import read_private
+
+from . import console
+from .options import DEFAULT_CONFIG, AsJson, ConfigPath, duration
+
+keys = typer.Typer(
+    help="Create, rotate, import and list the keys of a keyring.", no_args_is_help=True
+)
+
+
+class KeyEncoding(StrEnum):
+    """How the bytes of a key are written as text."""
+
+    UTF8 = "utf8"
+    BASE64 = "base64"
+    HEX = "hex"
+
+
+_TEMPLATE = """\
+# What sealwire does with payloads. Workers, clients and the codec server read the same file.
+{namespace}
+[keyring]
+path = "keyring.json"      # the keys, wrapped
+key_file = "keyring.key"   # what unwraps them: keep it secret, and keep a copy of it
+
+[[codec]]
+type = "compression"
+algorithm = "zstd"
+
+[[codec]]
+type = "encryption"
+policy = "strict"          # refuse plaintext; "migrate" while old payloads are in plaintext
+"""
+
+
+@keys.command()
+def init(
+    config: ConfigPath = DEFAULT_CONFIG,
+    namespace: Annotated[
+        str | None, typer.Option(help="The Temporal namespace, for a new configuration file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a keyring with its first key, and the configuration file if there is none."""
+    made = not config.exists()
+    if made:
+        line = f"namespace = {_quote(namespace)}\n" if namespace else ""
+        config.write_text(_TEMPLATE.format(namespace=line), encoding="utf-8")
+    loaded = load_config(config)
+    files = loaded.keyring
+    if not files.key_file.exists():
+        files.wrapper.create()
+    key = asyncio.run(loaded.admin.create())
+    if as_json:
+        console.print_json(
+            {
+                "config": str(config),
+                "keyring": str(files.path),
+                "key_file": str(files.key_file),
+                "key": key.id,
+            }
+        )
+        return
+    table = console.table("File", "What it is")
+    table.add_row(str(config), "the configuration" + ("" if made else " (was there already)"))
+    table.add_row(str(files.path), f"the keyring, with the key {key.id}")
+    table.add_row(str(files.key_file), "what opens the keyring: secret; without it all is lost")
+    console.out.print(table)
+
+
+@keys.command()
+def rotate(
+    config: ConfigPath = DEFAULT_CONFIG,
+    immediate: Annotated[
+        bool, typer.Option("--immediate", help="Encrypt with the new key at once.")
+    ] = False,
+    if_older_than: Annotated[
+        str | None,
+        typer.Option(help="Do nothing if the newest key is younger, for example 90d. For cron."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a key. Running processes take it up by themselves, and still read what they wrote."""
+    loaded = load_config(config)
+    age = None if if_older_than is None else duration(if_older_than)
+    # Twice the refresh interval, so that every process has the key before any of them uses it.
+    delay = 0.0 if immediate else max(PROPAGATION, 2 * loaded.keyring.refresh_interval)
+    result = asyncio.run(loaded.admin.rotate(delay=delay, if_older_than=age))
+    if as_json:
+        console.print_json(
+            {
+                "key": result.key.id,
+                "rotated": result.rotated,
+                "encrypt_from": _iso(result.key.encrypt_from),
+            }
+        )
+    elif result.rotated:
+        console.out.print(
+            f"new key {result.key.id}, encrypts from {_iso(result.key.encrypt_from)}",
+            markup=False,
+        )
+    else:
+        console.out.print(f"nothing to do: {result.key.id} is young enough", markup=False)
+
+
+@keys.command("import")
+def import_key(
+    key_id: Annotated[str, typer.Argument(help="The key id, as the payloads name it.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    file: Annotated[
+        Path | None, typer.Option(help="A private file with the key; else standard input.")
+    ] = None,
+    encoding: Annotated[
+        KeyEncoding, typer.Option(help="How the key is written; the samples' keys are utf8.")
+    ] = KeyEncoding.BASE64,
+    as_json: AsJson = False,
+) -> None:
+    """Add a key that other SDKs' codecs use (AES-GCM, binary/encrypted)."""
+    loaded = load_config(config)
+    key = asyncio.run(loaded.admin.import_interop(key_id, _material(file, encoding)))
+    if as_json:
+        console.print_json({"key": key.id, "suite": key.suite.value})
+    else:
+        console.out.print(f"imported {key.id}: it reads binary/encrypted", markup=False)
+
+
+def _material(file: Path | None, encoding: KeyEncoding) -> bytes:
+    try:
+        text = sys.stdin.buffer.read() if file is None else read_private(file)
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no {file}") from None
+    text = text.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        if encoding is KeyEncoding.UTF8:
+            return text
+        if encoding is KeyEncoding.HEX:
+            return bytes.fromhex(text.decode("ascii"))
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        problem = f"the key is not valid {encoding}; say how it is written with --encoding"
+    raise ConfigurationError(problem)
+
+
+@keys.command("list")
+def list_keys(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List the keys and their states."""
+    loaded = load_config(config)
+    found = asyncio.run(loaded.admin.keys())
+    rows = [_row(found, key) for key in found.keys]
+    if as_json:
+        console.print_json({"version": found.version, "keys": rows})
+        return
+    title = f"{loaded.keyring.path.name}, version {found.version}; times in UTC"
+    table = console.table("Key", "Suite", "State", "Encrypts from", title=title)
+    for key, row in zip(found.keys, rows, strict=True):
+        table.add_row(key.id, row["suite"], row["state"], _minute(key.encrypt_from))
+    console.out.print(table)
+
+
+def _row(found: KeySet, key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "state": found.state(key, time.time()).value,
+        "suite": key.suite.value,
+        "created": _iso(key.created),
+        "encrypt_from": _iso(key.encrypt_from),
+    }
+
+
+def _minute(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text)  # a TOML basic string escapes what a JSON string escapes

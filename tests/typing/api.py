@@ -1,0 +1,64 @@
+"""The public API as a user's type checker sees it. Checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from temporalio.client import Client
+from temporalio.converter import DataConverter as TemporalDataConverter
+from temporalio.converter import JSONPlainPayloadConverter
+from temporalio.converter import PayloadCodec as TemporalCodec
+
+import sealwire
+from sealwire.codecs import (
+    CodecChain,
+    CompressionCodec,
+    DecodePolicy,
+    EncryptionCodec,
+    PayloadCodec,
+    PolicyMode,
+    SyncPayloadCodec,
+)
+from sealwire.converter import CompositePayloadConverter, NullConverter, PayloadConverter
+from sealwire.keys import Key, KeyProvider, Keyring, KeyState, KeySuite, StaticKeyProvider
+from sealwire.temporal import SealwirePlugin, data_converter
+
+
+def protocols(keyring: Keyring, foreign: TemporalCodec) -> None:
+    """Ours and the SDK's codecs and converters are the same kinds of things."""
+    sync: list[SyncPayloadCodec] = [CompressionCodec(), EncryptionCodec(keyring), CodecChain()]
+    mixed: list[PayloadCodec] = [*sync, foreign]
+    assert_type(CodecChain(*mixed), CodecChain)
+    theirs: PayloadConverter = JSONPlainPayloadConverter()
+    assert_type(CompositePayloadConverter(NullConverter(), theirs), CompositePayloadConverter)
+
+
+def keys(provider: KeyProvider) -> None:
+    """A provider is anything with its three methods."""
+    key = Key.generate("a")
+    assert_type(key, Key)
+    assert_type(Key("b", b"0" * 16, suite=KeySuite.INTEROP).suite, KeySuite)
+    static: KeyProvider = StaticKeyProvider(key)
+    assert_type(Keyring(static).encryption_key(), Key)
+    assert_type(Keyring(provider, refresh_interval=1).decryption_key("a"), Key)
+    assert_type(KeyState("active"), KeyState)
+
+
+async def conversion(keyring: Keyring) -> None:
+    """Values become payloads and come back as anything."""
+    policy = DecodePolicy(PolicyMode.MIGRATE, accept_namespaces=frozenset({"b"}))
+    converter = sealwire.DataConverter(
+        codec=EncryptionCodec(keyring, namespace="a", policy=policy, context={"region": "eu"})
+    )
+    payloads = await converter.encode([1])
+    assert_type(payloads, list[sealwire.Payload])
+    assert_type(await converter.decode(payloads, [int]), list[Any])
+    assert_type(converter.decode_sync(converter.encode_sync([1])), list[Any])
+
+
+async def temporal() -> None:
+    """The plugin goes where the SDK takes plugins."""
+    config = sealwire.load_config("sealwire.toml")
+    assert_type(config, sealwire.Config)
+    await Client.connect("localhost:7233", plugins=[SealwirePlugin(config)])
+    assert_type(data_converter(config, "default"), TemporalDataConverter)
