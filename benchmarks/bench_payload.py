@@ -1,0 +1,505 @@
+"""What it costs to encode and decode one value, beside `temporalio` and the codec from PyPI.
+
+Run `python benchmarks/bench_payload.py [--json] [--quick]`; README.md says what the columns mean.
+
+Every variant is a data converter: values to the payloads that are stored, and back. All are
+awaited in one coroutine that is driven by hand, so no event loop is part of any time. The variants
+take turns in a new order each round, so that a busy moment of the machine hits them alike.
+
+Annotations are not postponed here: the SDK would evaluate those of the models at every decode.
+"""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+
+import msgspec
+from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.internal import api_implementation
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from temporalcodec.encryption import EncryptionCodec as PeerCodec
+from temporalcodec.encryption import Key as PeerKey
+from temporalio.converter import DataConverter as SdkConverter
+
+from sealwire.codecs import CodecChain, CompressionCodec, EncryptionCodec
+from sealwire.codecs.sealed import authenticated_context
+from sealwire.converter import DataConverter
+from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
+from sealwire.payload import ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Encoding, Payload
+from sealwire.temporal import SealwireCodec, SealwirePayloadConverter
+
+SEED: Final = 20_250_101
+MEBIBYTE: Final = 1024 * 1024
+INTEROP_KEY: Final = "benchmark-key-benchmark-key-1234"  # text, because the peer takes only that
+# The SDK's plain converter, and the same with the codec from PyPI: what the others are compared to.
+PLAIN: Final = "temporalio"
+PEER: Final = "temporalio + temporalcodec"
+FLOOR_INTEROP: Final = "floor: interop"
+FLOOR_SEALED: Final = "floor: sealed"
+PACKAGES: Final = (
+    "sealwire",
+    "temporalio",
+    "temporalcodec",
+    "cryptography",
+    "msgspec",
+    "protobuf",
+    "zstandard",
+)
+
+Direction: TypeAlias = Literal["encode", "decode"]
+Call: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
+T = TypeVar("T")
+
+
+class Converter(Protocol):
+    """What the data converters of `temporalio` and of `sealwire` have in common."""
+
+    async def encode(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert values into the payloads that are stored."""
+        ...
+
+    async def decode(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        """Undo `encode`."""
+        ...
+
+
+@dataclass
+class Item:
+    """A line of an order."""
+
+    sku: str
+    quantity: int
+    price: float
+
+
+@dataclass
+class Order:
+    """A typical argument of a workflow."""
+
+    number: str
+    customer: str
+    paid: bool
+    items: list[Item]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value to encode, and the type to decode it into; None for builtin types."""
+
+    name: str
+    value: Any
+    hint: type | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to encode; `floor` names the variant with the same native calls and nothing else."""
+
+    name: str
+    converter: Converter
+    floor: str | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to measure: rounds, and seconds a sample."""
+
+    rounds: int
+    sample: float
+
+
+@dataclass
+class Result:
+    """One variant in one case and direction; `times` are µs a call, one for each sample."""
+
+    case: str
+    variant: Variant
+    direction: Direction
+    stored: int
+    call: Call
+    calls: int
+    times: list[float] = field(default_factory=list[float])
+
+    @property
+    def median(self) -> float:
+        """The median of the samples in µs."""
+        return statistics.median(self.times)
+
+    @property
+    def spread(self) -> float:
+        """The interquartile range as a share of the median."""
+        low, _, high = statistics.quantiles(self.times, n=4)
+        return (high - low) / self.median
+
+
+@dataclass(frozen=True)
+class Native:
+    """The native calls from a value to bytes and back, chosen by hand for one case."""
+
+    encoding: bytes
+    dump: Callable[[Any], bytes]
+    load: Callable[[bytes], Any]
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        """Return the native calls for `case`, which write what `sealwire` writes."""
+        if case.hint is bytes:
+            return cls(Encoding.PLAIN, bytes, bytes)
+        encoder = msgspec.json.Encoder(order="sorted")
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(case.hint or Any)
+        return cls(Encoding.JSON, encoder.encode, decoder.decode)
+
+
+@dataclass(frozen=True)
+class InteropFloor:
+    """The interop format in bare native calls, without any check."""
+
+    native: Native
+    key_id: bytes
+    aead: AESGCM
+
+    async def encode(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert and encrypt the one value."""
+        inner = Payload()
+        inner.metadata[ENCODING] = self.native.encoding
+        inner.data = self.native.dump(values[0])
+        nonce = os.urandom(12)
+        outer = Payload()
+        metadata = outer.metadata
+        metadata[ENCODING] = Encoding.ENCRYPTED
+        metadata[ENCRYPTION_KEY_ID] = self.key_id
+        outer.data = nonce + self.aead.encrypt(nonce, inner.SerializeToString(), None)
+        return [outer]
+
+    async def decode(
+        self,
+        payloads: Sequence[Payload],
+        type_hints: list[type] | None = None,  # noqa: ARG002 - `native` is for one type
+    ) -> list[Any]:
+        """Undo `encode`."""
+        data = payloads[0].data
+        inner = Payload.FromString(self.aead.decrypt(data[:12], data[12:], None))
+        return [self.native.load(inner.data)]
+
+
+@dataclass(frozen=True)
+class SealedFloor:
+    """The sealed format in bare native calls, without any check."""
+
+    native: Native
+    key_id: bytes
+    content_key: bytes
+    context: bytes
+    authenticated: bytes
+
+    async def encode(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert and seal the one value."""
+        inner = Payload()
+        inner.metadata[ENCODING] = self.native.encoding
+        inner.data = self.native.dump(values[0])
+        encryptor = Cobblestone256Encryptor(self.content_key, self.authenticated)
+        outer = Payload()
+        metadata = outer.metadata
+        metadata[ENCODING] = Encoding.SEALED
+        metadata[ENCRYPTION_KEY_ID] = self.key_id
+        metadata[ENCRYPTION_CONTEXT] = self.context
+        outer.data = encryptor.update(inner.SerializeToString()) + encryptor.finalize()
+        return [outer]
+
+    async def decode(
+        self,
+        payloads: Sequence[Payload],
+        type_hints: list[type] | None = None,  # noqa: ARG002 - `native` is for one type
+    ) -> list[Any]:
+        """Undo `encode`."""
+        decryptor = Cobblestone256Decryptor(self.content_key, self.authenticated)
+        plain = decryptor.update(payloads[0].data) + decryptor.finalize()
+        return [self.native.load(Payload.FromString(plain).data)]
+
+
+def cases() -> list[Case]:
+    """Return the values to measure, the same in every run."""
+    source = random.Random(SEED)  # noqa: S311 - the same data in every run
+    small = {
+        "order": "2025-000417",
+        "customer": {"id": 90210, "name": "Ada Lovelace", "vip": True},
+        "lines": [{"sku": "PEN-04", "quantity": 12}, {"sku": "INK-1108", "quantity": 1}],
+        "total": 86.25,
+    }
+    return [
+        Case("dict of 167 bytes", small, None),
+        Case("dataclass with 3 items", order(source, 3), Order),
+        Case("dataclass with 1,000 items", order(source, 1000), Order),
+        Case("1 MiB of random bytes", source.randbytes(MEBIBYTE), bytes),
+    ]
+
+
+def order(source: random.Random, size: int) -> Order:
+    """Return an order with `size` items."""
+    items = [
+        Item(
+            sku=source.randbytes(6).hex(),
+            quantity=source.randint(1, 20),
+            price=round(source.uniform(1, 500), 2),
+        )
+        for _ in range(size)
+    ]
+    return Order("2025-000418", "C-20417", paid=True, items=items)
+
+
+def variants(case: Case) -> list[Variant]:
+    """Return everything that is compared, with keys from the seed."""
+    # Long, so that no refresh of the keys falls into a measurement.
+    keyring = Keyring(
+        StaticKeyProvider(
+            Key("bench-sealed", random.Random(SEED).randbytes(32)),  # noqa: S311 - not a secret
+            Key("bench-interop", INTEROP_KEY.encode(), suite=KeySuite.INTEROP),
+        ),
+        refresh_interval=3600,
+    )
+    keyring.ready_sync()
+    interop = EncryptionCodec(keyring, "default", format="interop")
+    sealed = EncryptionCodec(keyring, "default")
+    peer = PeerCodec([PeerKey(id="bench-interop", key=INTEROP_KEY)])
+    plugged = SdkConverter(
+        payload_converter_class=SealwirePayloadConverter,
+        payload_codec=SealwireCodec(CodecChain(sealed)),
+    )
+    return [
+        Variant(PLAIN, SdkConverter()),
+        Variant(PEER, SdkConverter(payload_codec=peer)),
+        Variant("temporalio + sealwire", plugged),
+        Variant("sealwire plain", DataConverter()),
+        Variant("sealwire interop", DataConverter(codec=interop), FLOOR_INTEROP),
+        Variant("sealwire sealed", DataConverter(codec=sealed), FLOOR_SEALED),
+        Variant(
+            "sealwire sealed + zstd", DataConverter(codec=CodecChain(CompressionCodec(), sealed))
+        ),
+        Variant(FLOOR_INTEROP, interop_floor(case)),
+        Variant(FLOOR_SEALED, sealed_floor(case, sealed)),
+    ]
+
+
+def interop_floor(case: Case) -> InteropFloor:
+    """Return the floor of the interop format."""
+    return InteropFloor(Native.of(case), b"bench-interop", AESGCM(INTEROP_KEY.encode()))
+
+
+def sealed_floor(case: Case, codec: EncryptionCodec) -> SealedFloor:
+    """Return the floor of the sealed format, under the key and context that `codec` uses."""
+    key = codec.keyring.encryption_key()
+    metadata = codec.encode_sync([Payload()])[0].metadata
+    return SealedFloor(
+        Native.of(case),
+        metadata[ENCRYPTION_KEY_ID],
+        key.content_key,
+        metadata[ENCRYPTION_CONTEXT],
+        authenticated_context(metadata),
+    )
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, without an event loop.
+
+    Raises:
+        RuntimeError: It waits for something, which would be part of the time.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    coroutine.close()
+    raise RuntimeError("the coroutine waits for something: it cannot be measured like this")
+
+
+async def sample(call: Call, calls: int) -> float:
+    """Return the mean time of `calls` calls in µs."""
+    start = time.perf_counter_ns()
+    for _ in range(calls):
+        await call()
+    return (time.perf_counter_ns() - start) / 1000 / calls
+
+
+def prepare(case: Case, pace: Pace) -> list[Result]:
+    """Set up both directions of every variant of a case, with no times yet.
+
+    Raises:
+        RuntimeError: A value did not survive, or a floor cannot read what its variant wrote.
+    """
+    chosen = {variant.name: variant for variant in variants(case)}
+    hints = None if case.hint is None else [case.hint]
+    results: list[Result] = []
+    for variant in chosen.values():
+        payloads = drive(variant.converter.encode([case.value]))
+        for reader in (variant, chosen[variant.floor or variant.name]):
+            if drive(reader.converter.decode(payloads, hints)) != [case.value]:
+                raise RuntimeError(f"{reader.name} cannot read {case.name} of {variant.name}")
+        stored = payloads[0].ByteSize()
+        calls: tuple[tuple[Direction, Call], ...] = (
+            ("encode", partial(variant.converter.encode, [case.value])),
+            ("decode", partial(variant.converter.decode, payloads, hints)),
+        )
+        for direction, call in calls:
+            drive(sample(call, 3))
+            once = drive(sample(call, 3))
+            count = max(1, round(pace.sample * 1e6 / once))
+            results.append(Result(case.name, variant, direction, stored, call, count))
+    return results
+
+
+def measure(results: Sequence[Result], pace: Pace, seed: int, console: Console) -> None:
+    """Add the times of every round to `results`, which take turns within a round."""
+    source = random.Random(seed)  # noqa: S311 - an order of turns
+    turns = list(results)
+    for _ in track(range(pace.rounds), results[0].case, console=console, transient=True):
+        source.shuffle(turns)
+        gc.collect()
+        gc.disable()  # as `timeit` does: a collection would hit one variant at random
+        for result in turns:
+            result.times.append(drive(sample(result.call, result.calls)))
+        gc.enable()
+
+
+def settle_heap() -> None:
+    """Allocate and free a large block, so that the C library keeps freed memory from now on.
+
+    Before that, glibc may return each freed megabyte to the system and fetch it again: 1,000 page
+    faults a call and more were seen for the largest payload, with some variants only.
+    """
+    bytes(16 * MEBIBYTE)
+
+
+def run(pace: Pace, console: Console) -> list[Result]:
+    """Measure every case, variant and direction."""
+    settle_heap()
+    results: list[Result] = []
+    for case in cases():
+        prepared = prepare(case, pace)
+        measure(prepared, pace, SEED, console)
+        results += prepared
+    return results
+
+
+def ratios(result: Result, results: Sequence[Result]) -> Mapping[str, float | None]:
+    """Return the time of `result` as a multiple of the plain SDK's, the peer's and its floor's.
+
+    Each is the median of the ratios within a round, in which both had the same conditions.
+    """
+    same = {
+        other.variant.name: other
+        for other in results
+        if other.case == result.case and other.direction == result.direction
+    }
+
+    def to(name: str | None) -> float | None:
+        if name is None:
+            return None
+        return statistics.median(
+            own / other for own, other in zip(result.times, same[name].times, strict=True)
+        )
+
+    return {"plain": to(PLAIN), "peer": to(PEER), "floor": to(result.variant.floor)}
+
+
+def conditions() -> dict[str, str]:
+    """Return the versions of everything that takes part."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **{name: version(name) for name in PACKAGES},
+        "protobuf implementation": api_implementation.Type(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }
+
+
+def as_json(results: Sequence[Result], pace: Pace) -> str:
+    """Return everything for programs; times are in µs."""
+    document = {
+        "unit": "us",
+        "seed": SEED,
+        "rounds": pace.rounds,
+        "versions": conditions(),
+        "results": [
+            {
+                "case": result.case,
+                "variant": result.variant.name,
+                "direction": result.direction,
+                "median": result.median,
+                "best": min(result.times),
+                "spread": result.spread,
+                "bytes": result.stored,
+                "ratios": ratios(result, results),
+            }
+            for result in results
+        ],
+    }
+    return json.dumps(document, indent=2)
+
+
+def print_tables(results: Sequence[Result], pace: Pace) -> None:
+    """Print a table for each case and direction, of 80 columns at most."""
+    console = Console()
+    for case, direction in dict.fromkeys((one.case, one.direction) for one in results):
+        table = Table(
+            title=f"{direction}: {case}",
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("", no_wrap=True)
+        for heading in ("µs", "±", "bytes", "/plain", "/codec", "/floor"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for one in results:
+            if (one.case, one.direction) == (case, direction):
+                table.add_row(
+                    one.variant.name,
+                    f"{one.median:,.{0 if one.median >= 100 else 1}f}",
+                    f"{one.spread:.0%}",
+                    f"{one.stored:,}",
+                    *(
+                        "" if ratio is None else f"{ratio:.{2 if ratio < 10 else 0}f}"
+                        for ratio in ratios(one, results).values()
+                    ),
+                )
+        console.print(table)
+        console.print()
+    console.print(
+        f"Medians of {pace.rounds} rounds, ±: interquartile range. /plain: time as a multiple of "
+        f"`{PLAIN}`, /codec: of `{PEER}`, /floor: of the bare native calls."
+    )
+    console.print(*(f"{name} {text}" for name, text in conditions().items()), sep="; ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--quick", action="store_true", help="a few seconds; the times mean little")
+    options = parser.parse_args(arguments)
+    pace = Pace(rounds=3, sample=0.0005) if options.quick else Pace(rounds=40, sample=0.015)
+    results = run(pace, Console(stderr=True))
+    if options.json:
+        print(as_json(results, pace))
+    else:
+        print_tables(results, pace)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
