@@ -1,7 +1,9 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later with venv, and a package index.
+# What more there is, such as npm, `make test` uses too, and says at its end what it could not test.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+NODE_PACKAGES := tests/node/node_modules/.package-lock.json
 
 .PHONY: help demo test check bench lock clean
 .DELETE_ON_ERROR:
@@ -17,7 +19,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/sealwire demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(NODE_PACKAGES)
 	@PYTHON=$(BIN)/python ./tests/run.sh
 
 check: $(VENV)/.dev
@@ -37,7 +39,7 @@ lock: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .coverage* htmlcov
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -58,3 +60,11 @@ $(VENV)/.dev: pyproject.toml requirements-dev.txt | $(BIN)/python
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@ $(VENV)/.demo
+
+# Never fails: whether the tests can do without it, `tests/conftest.py` decides.
+$(NODE_PACKAGES): tests/node/package.json tests/node/package-lock.json tests/node/.npmrc
+	@if command -v npm >/dev/null; then \
+		echo "installing what the tests with Node.js need …"; \
+		cd tests/node && npm ci --no-audit --no-fund --ignore-scripts && touch ../../$@ || \
+			echo "npm could not install the packages of tests/node"; \
+	fi

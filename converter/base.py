@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Final, Protocol, runtime_checkable
 
 from sealwire.payload import ENCODING, Payload
 
@@ -37,9 +38,30 @@ class PayloadConverter(Protocol):
         ...
 
 
+@runtime_checkable
+class SelectsByClass(Protocol):
+    """What a converter may have in addition, so that it is asked about fewer values.
+
+    A composite asks once a class and remembers the answer.
+    """
+
+    def can_take(self, cls: type) -> bool:
+        """Return False when `to_payload` gives None for every value whose class is `cls`."""
+        ...
+
+
 def new_payload(encoding: bytes, data: bytes = b"") -> Payload:
-    """Build a payload; item by item, which is three times faster than with keywords."""
-    payload = Payload()
-    payload.metadata[ENCODING] = encoding
+    """Build a payload of one metadata entry."""
+    # Parsing the entry is the fastest way to have it: setting it costs half as much again, and
+    # keyword arguments three times as much.
+    payload = _parse(_metadata(encoding))
     payload.data = data
     return payload
+
+
+_parse: Final = Payload.FromString
+
+
+@lru_cache(maxsize=32)
+def _metadata(encoding: bytes) -> bytes:
+    return Payload(metadata={ENCODING: encoding}).SerializeToString()

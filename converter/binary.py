@@ -17,6 +17,10 @@ class NullConverter:
 
     encoding: str = field(default="binary/null", init=False)
 
+    def can_take(self, cls: type) -> bool:
+        """Tell whether it is the class of None; see `SelectsByClass`."""
+        return cls is type(None)
+
     def to_payload(self, value: Any) -> Payload | None:
         """Convert None; see `PayloadConverter`."""
         return new_payload(Encoding.NULL) if value is None else None
@@ -36,6 +40,10 @@ class BytesConverter:
     """`bytes`, `bytearray` and `memoryview`, unchanged."""
 
     encoding: str = field(default="binary/plain", init=False)
+
+    def can_take(self, cls: type) -> bool:
+        """Tell whether it is a bytes-like class; see `SelectsByClass`."""
+        return issubclass(cls, (bytes, bytearray, memoryview))
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert a bytes-like value; see `PayloadConverter`."""

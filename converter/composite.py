@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sealwire.errors import (
     ConfigurationError,
@@ -14,34 +14,52 @@ from sealwire.errors import (
 )
 from sealwire.payload import ENCODING, Payload, encoding_of
 
-from .base import PayloadConverter
+from .base import PayloadConverter, SelectsByClass
 from .binary import BytesConverter, NullConverter
+from .custom import CustomType
+from .hints import type_name
 from .json_plain import JsonConverter
 from .messagepack import MsgpackConverter
 from .protobuf import BinaryProtobufConverter, JsonProtobufConverter
-from .typed import type_name
+
+_MAX_CLASSES: Final = 256
+
+Write = Callable[[Any], Payload | None]
 
 
 def default_converters(
     values: Literal["json/plain", "binary/msgpack"] = "json/plain",
     protobuf: Literal["json/protobuf", "binary/protobuf"] = "json/protobuf",
+    *,
+    types: Iterable[CustomType[Any]] = (),
+    also: Iterable[PayloadConverter] = (),
 ) -> tuple[PayloadConverter, ...]:
-    """Return new instances of every converter here.
+    """Return new instances of every converter that needs no extra.
 
     All of them read; the arguments choose what is written.
 
     Args:
         values: The encoding of everything but None, bytes and protobuf messages.
         protobuf: The encoding of protobuf messages.
+        types: Classes with functions of their own, for JSON and MessagePack.
+        also: Further converters, such as `sealwire.converter.arrow.ArrowConverter()`. They are
+            asked before JSON and MessagePack, which take everything, and replace a converter of
+            the same encoding.
     """
     messages: tuple[PayloadConverter, ...] = (JsonProtobufConverter(), BinaryProtobufConverter())
-    others: tuple[PayloadConverter, ...] = (JsonConverter(), MsgpackConverter())
-    return (
+    types = tuple(types)
+    others: tuple[PayloadConverter, ...] = (JsonConverter(types), MsgpackConverter(types))
+    also = tuple(also)
+    replaced = {item.encoding: item for item in also}
+    usual = (
         NullConverter(),
         BytesConverter(),
         *(messages if protobuf == "json/protobuf" else reversed(messages)),
         *(others if values == "json/plain" else reversed(others)),
     )
+    added = [item for item in also if item.encoding not in {own.encoding for own in usual}]
+    chosen = [replaced.get(item.encoding, item) for item in usual]
+    return (*chosen[:-2], *added, *chosen[-2:])
 
 
 @dataclass(frozen=True, init=False)
@@ -51,35 +69,52 @@ class CompositePayloadConverter:
     Args:
         converters: At least one, each with an encoding of its own. With none given, those of
             `default_converters()`.
+        prefer: The encoding of a class and its subclasses, wherever its converter stands in the
+            order: `prefer={Order: "binary/msgpack"}`. It is about whole values, and not about
+            values inside of others.
 
     Raises:
-        ConfigurationError: Two converters have the same encoding.
+        ConfigurationError: Two converters have the same encoding, or a preferred one has none.
     """
 
     converters: tuple[PayloadConverter, ...]
+    prefer: Mapping[type, str]
     _readers: dict[bytes, PayloadConverter] = field(repr=False, compare=False)
+    _writers: dict[type, tuple[Write, ...]] = field(repr=False, compare=False)
 
-    def __init__(self, *converters: PayloadConverter) -> None:
+    def __init__(
+        self, *converters: PayloadConverter, prefer: Mapping[type, str] | None = None
+    ) -> None:
         chosen = converters or default_converters()
         readers = {item.encoding.encode(): item for item in chosen}
+        names = [item.encoding for item in chosen]
         if len(readers) < len(chosen):
-            names = [item.encoding for item in chosen]
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ConfigurationError(f"two converters for the same encoding: {', '.join(twice)}")
+        for cls, encoding in (prefer or {}).items():
+            if encoding not in names:
+                raise ConfigurationError(
+                    f"{type_name(cls)} prefers {encoding}, and no converter writes that; "
+                    f"there are: {', '.join(names)}"
+                )
         object.__setattr__(self, "converters", chosen)
+        object.__setattr__(self, "prefer", dict(prefer or {}))
         object.__setattr__(self, "_readers", readers)
+        object.__setattr__(self, "_writers", {})
 
     def to_payload(self, value: Any) -> Payload:
         """Convert one value.
 
         Raises:
-            ConversionError: No converter takes the value.
+            ConversionError: No converter takes the value, or not the preferred one.
         """
-        for converter in self.converters:
-            payload = converter.to_payload(value)
+        cls: type[Any] = type(value)
+        writers = self._writers.get(cls) or self._choose(cls)
+        for write in writers:
+            payload = write(value)
             if payload is not None:
                 return payload
-        raise ConversionError(f"no converter takes a value of type {type_name(type(value))}")
+        raise ConversionError(f"no converter takes a value of type {type_name(cls)}")
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         """Convert one payload back.
@@ -128,3 +163,18 @@ class CompositePayloadConverter:
                 err.index = len(values)
                 raise
         return values
+
+    def _choose(self, cls: type) -> tuple[Write, ...]:
+        """Find the converters that may take values of a class, once."""
+        preferred = next((self.prefer[base] for base in cls.__mro__ if base in self.prefer), None)
+        writers = tuple(
+            item.to_payload
+            for item in self.converters
+            if preferred in (None, item.encoding)
+            and (not isinstance(item, SelectsByClass) or item.can_take(cls))
+        )
+        # In Temporal's sandbox a class is a new object in every workflow run.
+        if len(self._writers) >= _MAX_CLASSES:
+            self._writers.clear()
+        self._writers[cls] = writers
+        return writers

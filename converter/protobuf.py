@@ -26,13 +26,20 @@ class JsonProtobufConverter:
     ignore_unknown_fields: bool = False
     encoding: str = field(default="json/protobuf", init=False)
 
+    def can_take(self, cls: type) -> bool:
+        """Tell whether it is a message class; see `SelectsByClass`."""
+        return issubclass(cls, Message)
+
     def to_payload(self, value: Any) -> Payload | None:
         """Convert a message; see `PayloadConverter`.
+
+        A message with fields that this process does not know is left to `BinaryProtobufConverter`:
+        JSON would lose them.
 
         Raises:
             ConversionError: A well-known type inside, such as a Timestamp, has no JSON form.
         """
-        if not isinstance(value, Message):
+        if not isinstance(value, Message) or _has_unknown_fields(value):
             return None
         try:
             data = msgspec.json.encode(json_format.MessageToDict(value), order="sorted")
@@ -70,6 +77,10 @@ class BinaryProtobufConverter:
 
     encoding: str = field(default="binary/protobuf", init=False)
 
+    def can_take(self, cls: type) -> bool:
+        """Tell whether it is a message class; see `SelectsByClass`."""
+        return issubclass(cls, Message)
+
     def to_payload(self, value: Any) -> Payload | None:
         """Convert a message; see `PayloadConverter`.
 
@@ -100,6 +111,13 @@ class BinaryProtobufConverter:
         except DecodeError:
             raise _malformed(message, self.encoding) from None
         return message
+
+
+def _has_unknown_fields(message: Message) -> bool:
+    known = type(message)()
+    known.CopyFrom(message)
+    known.DiscardUnknownFields()
+    return known.ByteSize() != message.ByteSize()
 
 
 def _named(payload: Payload, message: Message) -> Payload:

@@ -1,32 +1,28 @@
-"""Typed decoding with msgspec: one decoder a type, and errors without values.
+"""Plain data into types: by msgspec where it is exact, else by pydantic or by our own rules.
 
-Shared by the JSON and the MessagePack converter, whose decoders differ in the byte format alone.
+Shared by the JSON and the MessagePack converter, which differ in a `Format` alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections import OrderedDict, deque
+import decimal
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, Protocol, get_args, get_origin
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
-import msgspec
+from sealwire.errors import PayloadError
 
-from sealwire.errors import ConversionError, PayloadError
+from .custom import CustomTypes
+from .hints import Member, class_of, members, reached, unwrapped
+from .misfit import Malformed, Misfit, TooDeep, misfit_of, unfit
+from .models import ModelReader, has_constraint, is_model
+from .rules import Rules
 
-_MAX_DECODERS: Final = 256
+_MAX_PLANS: Final = 256
+_MAX_SHAPES: Final = 1024
 
-# msgspec's messages that state types and places only. Every other one may quote the value (enum
-# members, literals, what a `__post_init__` raised), and a value must not reach an exception text.
-_SAFE: Final = re.compile(
-    r"^(Expected `.*"
-    r"|Object missing required field `[^`]*`"
-    r"|Invalid (UUID|RFC3339 encoded (datetime|date|time)|ISO8601 duration|decimal string"
-    r"|base64 encoded string|MessagePack timestamp(: nanoseconds out of range)?)"
-    r"|(Integer value|Number|Timestamp|Duration) (is )?out of range)"
-    r"( - at .*)?$"
-)
-_PLACE: Final = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+Read = Callable[[bytes], Any]
 
 
 class Decoder(Protocol):
@@ -37,104 +33,196 @@ class Decoder(Protocol):
         ...
 
 
-class DecoderCache:
-    """Decoders by type; beyond a limit the oldest is dropped.
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What distinguishes one encoding from the other when data becomes values.
+
+    Args:
+        encoding: Its name.
+        decoder: Builds a decoder for a type, with a `dec_hook`.
+        encode: Writes builtin types, always in the same way.
+        text: Whether it is JSON: only text can be a key, and bytes are base64.
+        exact: Reads builtin types with all digits of a number, as a Decimal where need be.
+        loose: Reads what the SDK's default converter has written and the decoder refuses; raises
+            `Malformed`.
+    """
+
+    encoding: str
+    decoder: Callable[[Any, Callable[[Any, Any], Any]], Decoder]
+    encode: Callable[[Any], bytes]
+    text: bool = False
+    exact: Read | None = None
+    loose: Read | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known about a type hint.
+
+    Args:
+        native: Whether msgspec reads it as it should be read.
+        pydantic: Whether pydantic should read it as a whole.
+        decimals: Whether it has a Decimal somewhere.
+        members: Its fields, where it is a class that has fields.
+        reason: Why msgspec cannot read it.
+    """
+
+    native: bool = False
+    pydantic: bool = False
+    decimals: bool = False
+    members: tuple[Member, ...] | None = None
+    reason: str = ""
+
+
+class TypedReader:
+    """Reads one encoding, with one plan a type; beyond a limit the oldest plan is dropped.
 
     It belongs to one converter instance. Inside Temporal's sandbox a model class is a new object
     in every workflow run: a cache of the module's would never hit and would keep dead classes.
+
+    Args:
+        format: The encoding.
+        custom: Classes with functions of their own.
     """
 
-    __slots__ = ("_build", "_decoders", "_untyped", "encoding")
+    __slots__ = ("_plans", "_shapes", "_untyped", "custom", "format")
 
-    def __init__(self, encoding: str, build: Callable[[Any], Decoder]) -> None:
-        self.encoding = encoding
-        self._build = build
-        self._decoders: OrderedDict[Any, Decoder] = OrderedDict()
-        self._untyped = build(Any)
+    def __init__(self, format: Format, custom: CustomTypes) -> None:  # noqa: A002 - the word for it
+        self.format = format
+        self.custom = custom
+        self._plans: OrderedDict[Any, Read] = OrderedDict()
+        self._shapes: OrderedDict[Any, Shape] = OrderedDict()
+        self._untyped: Read = format.decoder(Any, self._hook).decode
 
-    def get(self, type_hint: Any) -> Decoder:
-        """Return the decoder for `type_hint`; None means builtin types.
+    def read(self, data: bytes, type_hint: Any = None) -> Any:
+        """Decode `data` into `type_hint`; None means builtin types.
 
         Raises:
-            ConversionError: msgspec cannot decode into this type.
+            ConversionError: The data is well formed but does not fit the type, or nothing can
+                read this type.
+            PayloadError: The data is malformed.
         """
-        if type_hint is None or type_hint is Any or type_hint is object:
-            return self._untyped
+        if type_hint is None:
+            read = self._untyped
+        else:
+            try:
+                read = self._plans[type_hint]
+            except (KeyError, TypeError):  # TypeError: unhashable, such as Annotated[int, []]
+                read = self._plan(type_hint)
         try:
-            decoder = self._decoders.get(type_hint)
-            hashable = True
+            return read(data)
+        except Exception as err:  # noqa: BLE001 - whatever a class' own code raises
+            # A misfit that is not msgspec's has been through the rules already.
+            final = isinstance(err, Misfit)
+            misfit = misfit_of(err)
+        # Outside of the handler, so that what was caught, which may quote the value, is not kept.
+        if not final and not isinstance(misfit, TooDeep):
+            try:
+                return self._by_rules(data, type_hint, loose=isinstance(misfit, Malformed))
+            except Exception as err:  # noqa: BLE001 - as above
+                second = misfit_of(err)
+            if isinstance(misfit, Malformed) or isinstance(second, TooDeep):
+                misfit = second
+        raise self._error(misfit, type_hint)
+
+    def shape(self, type_hint: Any) -> Shape:
+        """Return what is known about `type_hint`; looked up once a type."""
+        try:
+            found = self._shapes.get(type_hint)
         except TypeError:
-            decoder = None
-            hashable = False  # such as Annotated[int, []]
-        if decoder is None:
-            decoder = self._new(type_hint)
-            if hashable:
-                self._decoders[type_hint] = decoder
-            if len(self._decoders) > _MAX_DECODERS:
-                self._decoders.popitem(last=False)
-        return decoder
+            return self._survey(type_hint)
+        if found is None:
+            found = self._shapes[type_hint] = self._survey(type_hint)
+            if len(self._shapes) > _MAX_SHAPES:
+                self._shapes.popitem(last=False)
+        return found
 
-    def _new(self, type_hint: Any) -> Decoder:
+    def _plan(self, type_hint: Any) -> Read:
+        read = self._new_plan(type_hint)
         try:
-            return self._build(type_hint)
+            self._plans[type_hint] = read
+        except TypeError:
+            return read
+        if len(self._plans) > _MAX_PLANS:
+            self._plans.popitem(last=False)
+        return read
+
+    def _new_plan(self, type_hint: Any) -> Read:
+        if type_hint is Any or type_hint is object:
+            return self._untyped
+        shape = self.shape(type_hint)
+        if shape.native:
+            return self.format.decoder(type_hint, self._hook).decode
+        if not shape.pydantic:
+            return lambda data: self._by_rules(data, type_hint)
+        try:
+            return self._by_pydantic(ModelReader(unwrapped(type_hint)))
+        except Exception as err:  # noqa: BLE001 - whatever pydantic says of a type
+            problem = f"pydantic cannot read it: {type(err).__name__}"
+        raise unfit(self.format.encoding, type_hint, problem)
+
+    def _by_pydantic(self, model: ModelReader) -> Read:
+        if self.format.text:
+            return model.read_json
+        return lambda data: model.read_python(self._untyped(data))
+
+    def _by_rules(self, data: bytes, type_hint: Any, *, loose: bool = False) -> Any:
+        read = self._untyped
+        if loose and self.format.loose is not None:
+            read = self.format.loose
+        elif self.format.exact is not None and self.shape(type_hint).decimals:
+            read = self.format.exact
+        value = read(data)
+        return value if type_hint is None else Rules(self).read(type_hint, value)
+
+    def _hook(self, type_hint: Any, value: Any) -> Any:
+        return Rules(self).rule(type_hint, value)
+
+    def _survey(self, type_hint: Any) -> Shape:
+        try:
+            everything = list(reached(type_hint))
+            fields = members(type_hint)
         except Exception as err:  # noqa: BLE001 - whatever evaluating a class' annotations raises
-            problem = str(err)
-        raise _unfit(self.encoding, type_hint, problem)
+            return Shape(reason=str(err))
+        models = [is_model(hint) for hint in everything]
+        pydantic = (
+            models[0]
+            or any(map(has_constraint, everything))
+            or (any(models) and not any(map(_is_record, everything)))
+        )
+        decimals = decimal.Decimal in everything
+        try:
+            self.format.decoder(type_hint, self._hook)
+        except Exception as err:  # noqa: BLE001 - as above
+            return Shape(pydantic=pydantic, decimals=decimals, members=fields, reason=str(err))
+        native = not pydantic and not any(map(self._needs_rule, everything))
+        return Shape(native, pydantic, decimals, fields)
+
+    def _needs_rule(self, type_hint: Any) -> bool:
+        """Tell whether msgspec would read a class, but not as its author meant it."""
+        cls = class_of(type_hint)
+        if self.custom.override and self.custom.of_hint(cls) is not None:
+            return True
+        if not _is_record(cls):
+            return False
+        # msgspec sets the attributes and calls no constructor: a written one would be left out.
+        code = getattr(cls.__init__, "__code__", None)
+        generated = code is not None and code.co_filename.startswith(("<string>", "<attrs"))
+        return not generated or any(not item.init for item in members(type_hint) or ())
+
+    def _error(self, misfit: Misfit, type_hint: Any) -> Exception:
+        encoding = self.format.encoding
+        if isinstance(misfit, TooDeep):
+            return PayloadError(f"the {encoding} data is nested too deeply", encoding=encoding)
+        if isinstance(misfit, Malformed):
+            return PayloadError(f"the data is not valid {encoding}", encoding=encoding)
+        return unfit(encoding, type_hint, misfit.text)
 
 
-def decode_typed(cache: DecoderCache, data: bytes, type_hint: Any) -> Any:
-    """Decode `data` into `type_hint`.
-
-    Raises:
-        ConversionError: The data is well formed but does not fit the type.
-        PayloadError: The data is malformed.
-    """
-    decoder = cache.get(type_hint)
-    encoding = cache.encoding
-    try:
-        return decoder.decode(data)
-    except msgspec.ValidationError as err:
-        error: Exception = _unfit(encoding, type_hint, _explain(err))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        error = PayloadError(f"the data is not valid {encoding}", encoding=encoding)
-    except RecursionError:
-        error = PayloadError(f"the {encoding} data is nested too deeply", encoding=encoding)
-    except Exception as err:  # noqa: BLE001 - whatever a class' own `__post_init__` raises
-        problem = f"its constructor raised {type(err).__name__}"
-        error = _unfit(encoding, type_hint, problem)
-    # Outside of the handlers, so that the cause, which may quote the value, is not kept.
-    raise error
-
-
-def restore(type_hint: Any, value: Any) -> Any:
-    """Build what the encoders write but msgspec does not read; msgspec's `dec_hook`."""
-    if (get_origin(type_hint) or type_hint) is not deque:
-        return value
-    args = get_args(type_hint) or (Any,)
-    return deque(msgspec.convert(value, list[args[0]], str_keys=True))  # type: ignore[valid-type]
-
-
-def type_name(type_hint: Any) -> str:
-    """Name a type in a message: the bare name of a class, the full text of a generic."""
-    if isinstance(type_hint, type) and not hasattr(type_hint, "__origin__"):
-        return type_hint.__qualname__
-    return str(type_hint)
-
-
-def _unfit(encoding: str, type_hint: Any, problem: str) -> ConversionError:
-    into = "" if type_hint is None else f" into {type_name(type_hint)}"
-    return ConversionError(f"cannot decode {encoding}{into}: {problem}", encoding=encoding)
-
-
-def _explain(err: msgspec.ValidationError) -> str:
-    text = str(err)
-    if err.__traceback__ is None or err.__traceback__.tb_next is not None:
-        return "the value was refused"  # raised by a class' own code, whatever it looks like
-    # With a cause the text begins with what a `__post_init__` said; only the place is msgspec's.
-    quoted = "" if err.__cause__ is None else str(err.__cause__)
-    place = _PLACE.search(text, len(quoted))
-    where = f" at {place[1]}" if place and place[1] else ""
-    if err.__cause__ is None and _SAFE.match(text):
-        what = text[: place.start()] if place else text
-        return what.replace("`", "") + where
-    return f"the value was refused{where}"
+def _is_record(type_hint: Any) -> bool:
+    """Tell whether a hint is a class whose fields are data: a dataclass or one of attrs."""
+    cls: Any = class_of(type_hint)
+    fields = ("__dataclass_fields__", "__attrs_attrs__")
+    return (
+        isinstance(cls, type) and not is_model(cls) and any(hasattr(cls, name) for name in fields)
+    )

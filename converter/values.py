@@ -10,7 +10,7 @@ import decimal
 import math
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ import msgspec
 
 from sealwire.errors import ConversionError
 
-from .typed import type_name
+from .custom import CustomTypes
+from .hints import class_of, reached, type_name
 
 # Left alone by `Rewriter`: each format has its own way to write them.
 _LEAVES: Final[tuple[type, ...]] = (
@@ -32,27 +33,64 @@ _LEAVES: Final[tuple[type, ...]] = (
     uuid.UUID,
     decimal.Decimal,
 )
-_ATOMS: Final = (str, int, float, *_LEAVES)
+_MAX_CLASSES: Final = 256
+_ATOMS: Final = (str, int, float, *_LEAVES, msgspec.Raw, msgspec.msgpack.Ext)
 
 
-class Refuser:
-    """Builds the errors of one encoding, all of one form."""
+class Reducer:
+    """Turns what msgspec does not know into what it does; its `enc_hook`.
 
-    __slots__ = ("encoding",)
+    Args:
+        encoding: The encoding, which errors name.
+        custom: Classes with functions of their own.
+        dump_model: Turns a pydantic model into what msgspec knows.
+    """
 
-    def __init__(self, encoding: str) -> None:
+    __slots__ = ("_custom", "_dump_model", "encoding")
+
+    def __init__(
+        self,
+        encoding: str,
+        custom: CustomTypes,
+        dump_model: Callable[[Any], Any],
+    ) -> None:
         self.encoding = encoding
+        self._custom = custom
+        self._dump_model = dump_model
 
-    def __call__(self, what: str) -> ConversionError:
+    def refused(self, what: str) -> ConversionError:
         """Return the error that says that the encoding cannot represent `what`."""
         return ConversionError(f"{self.encoding} cannot represent {what}", encoding=self.encoding)
 
-    def reduce(self, value: Any) -> Any:
-        """Turn a value that msgspec does not know into one that it does; msgspec's `enc_hook`.
+    def custom(self, value: Any) -> tuple[Any] | None:
+        """Return what a custom type makes of `value`, in a tuple; None where there is none.
+
+        Raises:
+            ConversionError: Its function raised, or returned a value of the same class.
+        """
+        item = self._custom.of_value(value) if len(self._custom) else None
+        if item is None:
+            return None
+        try:
+            made = item.to(value)
+        except Exception as err:  # noqa: BLE001 - whatever somebody else's function raises
+            problem = f"raised {type(err).__name__}"
+        else:
+            if self._custom.of_value(made) is not item:
+                return (made,)
+            problem = "returned a value of the same class"
+        # Outside of the handler: the text of what was caught may quote the value.
+        raise self.refused(f"a {type_name(item.cls)}: `to` of its CustomType {problem}")
+
+    def __call__(self, value: Any) -> Any:
+        """Return what msgspec can go on with.
 
         Raises:
             ConversionError: Nothing is known about the type.
         """
+        made = self.custom(value)
+        if made is not None:
+            return made[0]
         # The builtin types' own methods: a subclass may have overridden its conversions.
         if isinstance(value, str):
             return str.__str__(value)
@@ -60,66 +98,72 @@ class Refuser:
             return int.__int__(value)
         if isinstance(value, float):
             return float.__float__(value)
-        if isinstance(value, deque):
-            return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if isinstance(value, Mapping):
             return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        raise self(
-            f"a value of type {type_name(type(value))}; "
-            "turn it into a dataclass, or use a converter of your own"
+        return self._object(type(value), value)  # pyright: ignore[reportUnknownArgumentType]
+
+    def _object(self, cls: Any, value: Any) -> Any:
+        if hasattr(cls, "__pydantic_serializer__"):
+            return self._dump_model(value)
+        if callable(getattr(cls, "dict", None)):  # pydantic before its version 2
+            return value.dict()
+        if issubclass(cls, Iterator):
+            # Encoding may look at a value twice, and the second time an iterator is empty.
+            raise self.refused(f"the iterator {type_name(cls)}; turn it into a list")
+        if issubclass(cls, Set):
+            return set(value)
+        if issubclass(cls, Iterable) and not issubclass(cls, type):
+            return list(value)
+        raise self.refused(
+            f"a value of type {type_name(cls)}; "
+            "turn it into a dataclass, or give the converter a CustomType for it"
         )
 
-    def encode(
-        self,
-        value: Any,
-        encoder: Callable[[Any], bytes],
-        rewrite: Callable[[Any], bytes],
-    ) -> bytes:
-        """Encode `value`, with `rewrite` as the second try where `encoder` refuses a key.
+    def plain(self, value: Any) -> Any:
+        """Do the same for `msgspec.to_builtins`, which takes no JSON that is ready."""
+        made = self(value)
+        return msgspec.json.decode(made) if isinstance(made, msgspec.Raw) else made
 
-        Raises:
-            ConversionError: The encoding cannot represent the value.
-        """
-        problem = ""
-        for attempt in (encoder, rewrite):
-            try:
-                return attempt(value)
-            except ConversionError:
-                raise
-            except TypeError:
-                # With a stable order msgspec takes text keys only. What fails again is an error.
-                problem = "this value: encoding it raised TypeError"
-                continue
-            except UnicodeEncodeError:
-                problem = "a str with a lone surrogate, which UTF-8 cannot say"
-            except RecursionError:
-                problem = "a value that contains itself, or is nested too deeply"
-            except OverflowError:
-                problem = "an integer beyond 64 bits; use the json/plain encoding"
-            except Exception as err:  # noqa: BLE001 - whatever a class' own methods raise
-                problem = f"this value: encoding it raised {type(err).__name__}"
-            break
-        # Outside of the handlers: the text of what was caught may quote the value.
-        raise self(problem)
+    def problem(self, err: Exception) -> ConversionError:
+        """Say what was raised while encoding, without what it quotes."""
+        if isinstance(err, ConversionError):
+            return err
+        if isinstance(err, UnicodeEncodeError):
+            return self.refused("a str with a lone surrogate, which UTF-8 cannot say")
+        if isinstance(err, RecursionError):
+            return self.refused("a value that contains itself, or is nested too deeply")
+        if isinstance(err, OverflowError):
+            return self.refused("an integer beyond 64 bits; use the json/plain encoding")
+        return self.refused(f"this value: encoding it raised {type(err).__name__}")
 
 
 class Rewriter:
     """Copies a value into lists and dicts, its mappings and sets in a stable order.
 
     Args:
-        refuse: Builds the errors.
-        encode: Encodes a copy; the order is that of the encoded bytes.
+        reduce: What msgspec asks about classes that it does not know.
+        order: Gives the bytes that the parts of a set, and the keys of a mapping, are sorted by.
         key: Turns a mapping key into one that `encode` takes.
+        leaf: Looks at everything that is no container, and may replace it.
+        sort: Whether mappings are sorted; sets always are.
     """
 
-    __slots__ = ("_encode", "_key", "_refuse")
+    __slots__ = ("_key", "_leaf", "_order", "_reduce", "_sort")
 
     def __init__(
-        self, refuse: Refuser, encode: Callable[[Any], bytes], key: Callable[[Any], Any]
+        self,
+        reduce: Reducer,
+        order: Callable[[Any], bytes],
+        key: Callable[[Any], Any],
+        leaf: Callable[[Any], Any] | None = None,
+        *,
+        sort: bool = True,
     ) -> None:
-        self._refuse = refuse
-        self._encode = encode
+        self._reduce = reduce
+        self._order = order
         self._key = key
+        self._leaf = leaf
+        self._sort = sort
 
     def __call__(self, value: Any) -> Any:
         """Copy `value`.
@@ -127,21 +171,30 @@ class Rewriter:
         Raises:
             ConversionError: Two keys of one mapping become the same.
         """
+        made = self._reduce.custom(value)
+        if made is not None:
+            return self(made[0])
         if value is None or isinstance(value, _ATOMS):
-            return value  # pyright: ignore[reportUnknownVariableType]
+            return value if self._leaf is None else self._leaf(value)  # pyright: ignore[reportUnknownVariableType]
         if isinstance(value, Mapping):
             return self._mapping(value)
-        if is_dataclass(value) and not isinstance(value, type):
-            names = [item.name for item in fields(value) if hasattr(value, item.name)]
-            return {name: self(getattr(value, name)) for name in names}
+        names = _field_names(type(value))
+        if names is not None:
+            set_ones = [name for name in names if hasattr(value, name)]
+            if self._sort:
+                set_ones.sort()
+            return {name: self(getattr(value, name)) for name in set_ones}
         if isinstance(value, Set):
-            return sorted((self(item) for item in _iterate(value)), key=self._encode)
+            return sorted((self(item) for item in _iterate(value)), key=self._order)
         if isinstance(value, (list, tuple, deque)):
             return [self(item) for item in _iterate(value)]
         # An enum, or an instance of a class that msgspec knows, such as its own `Struct`.
         return self(
             msgspec.to_builtins(
-                value, builtin_types=_LEAVES, order="deterministic", enc_hook=self._refuse.reduce
+                value,
+                builtin_types=_LEAVES,
+                order="sorted" if self._sort else None,
+                enc_hook=self._reduce.plain,
             )
         )
 
@@ -149,32 +202,82 @@ class Rewriter:
         pairs: dict[bytes, tuple[Any, Any]] = {}
         for key, item in _items(mapping):
             new = self._key(key)
-            code = self._encode(new)
-            if code in pairs:
-                raise self._refuse("a mapping in which two keys become the same")
-            pairs[code] = (new, self(item))
-        return dict(pairs[code] for code in sorted(pairs))
+            order = self._order(new)
+            if order in pairs:
+                raise self._reduce.refused("a mapping in which two keys become the same")
+            pairs[order] = (new, self(item))
+        return dict(pairs[order] for order in (sorted(pairs) if self._sort else pairs))
 
 
-def has_non_finite(value: Any, reduce: Callable[[Any], Any]) -> bool:
-    """Tell whether a float that is NaN or infinite is anywhere inside `value`.
+class Trusted:
+    """Tells for which classes msgspec writes all that an instance holds, and in the right order.
+
+    Args:
+        custom: The custom types; msgspec does not ask about all of them.
+        never: For an order that msgspec does not have.
+    """
+
+    __slots__ = ("_known", "_never")
+
+    def __init__(self, custom: CustomTypes, *, never: bool = False) -> None:
+        self._never = never or custom.override
+        self._known: dict[type, bool] = {}
+
+    def __call__(self, cls: type) -> bool:
+        """Return the answer, found out once a class."""
+        known = self._known.get(cls)
+        if known is None:
+            if len(self._known) >= _MAX_CLASSES:
+                self._known.clear()
+            known = self._known[cls] = not self._never and not _has_private_fields(cls)
+        return known
+
+
+def _has_private_fields(cls: type) -> bool:
+    """Tell whether a class of attrs is reached whose names begin with `_`: msgspec drops those."""
+    try:
+        classes = [class_of(hint) for hint in reached(cls)]
+    except Exception:  # noqa: BLE001 - whatever evaluating a class' annotations raises
+        return False
+    return any(
+        name.startswith("_")
+        for item in classes
+        if hasattr(item, "__attrs_attrs__")
+        for name in _field_names(item) or ()
+    )
+
+
+def _field_names(cls: Any) -> list[str] | None:
+    if is_dataclass(cls):
+        return [item.name for item in fields(cls)]
+    attributes = getattr(cls, "__attrs_attrs__", None)
+    return None if attributes is None else [item.name for item in attributes]
+
+
+def has_non_finite(value: Any, reduce: Callable[[Any], Any] | None = None) -> bool:
+    """Tell whether a float that is NaN or infinite is anywhere inside `value`."""
+    return any(
+        isinstance(leaf, float) and not math.isfinite(leaf) for leaf in leaves(value, reduce)
+    )
+
+
+def leaves(value: Any, reduce: Callable[[Any], Any] | None = None) -> Iterator[Any]:
+    """Yield what is inside of `value` and no container; dates stay what they are.
 
     Args:
         value: What msgspec can encode.
         reduce: The `enc_hook` that it needs for that.
     """
-    parts = [msgspec.to_builtins(value, enc_hook=reduce)]
+    parts: list[Any] = [value]
     for part in parts:  # grows meanwhile: a recursion would reach its limit before msgspec does
-        if isinstance(part, float):
-            if not math.isfinite(part):
-                return True
+        if part is None or isinstance(part, _ATOMS):
+            yield part
         elif isinstance(part, dict):
             parts.extend(part.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        elif isinstance(part, (list, tuple)):
+        elif isinstance(part, (list, tuple, Set)):
             parts.extend(_iterate(part))
-        elif part is not None and not isinstance(part, (str, int)):
-            parts.append(msgspec.to_builtins(part, enc_hook=reduce))  # the value of an enum
-    return False
+        else:
+            parts.append(msgspec.to_builtins(part, builtin_types=_LEAVES, enc_hook=reduce))
 
 
 def _items(mapping: Any) -> Iterable[tuple[Any, Any]]:

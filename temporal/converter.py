@@ -41,12 +41,15 @@ class SealwirePayloadConverter(PayloadConverter):
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Convert values; a `RawValue` already is a payload."""
-        if any(isinstance(value, RawValue) for value in values):
-            return [
-                value.payload if isinstance(value, RawValue) else self._composite.to_payload(value)
-                for value in values
-            ]
-        return self._composite.to_payloads(values)
+        for value in values:
+            if isinstance(value, RawValue):
+                break
+        else:
+            return self._composite.to_payloads(values)
+        return [
+            value.payload if isinstance(value, RawValue) else self._composite.to_payload(value)
+            for value in values
+        ]
 
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None

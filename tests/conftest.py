@@ -1,12 +1,87 @@
-"""Real parts that several rooms' tests share."""
+"""Real parts that several rooms' tests share, and what happens where one is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import os
+import shutil
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from sealwire.testing.devserver import DevServer
+
+TESTS: Final = Path(__file__).parent
+# As GitHub, GitLab and most others set it.
+IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something real that tests use and that Python's packages do not bring.
+
+    Args:
+        find: Returns where it is, or None.
+        tests: What is not tested without it.
+        get: What to do to have it.
+    """
+
+    find: Callable[[], Path | None]
+    tests: str
+    get: str
+
+
+def find_node() -> Path | None:
+    """The `node` command, where the packages of `tests/node` are installed too."""
+    command = shutil.which("node")
+    installed = (TESTS / "node" / "node_modules" / ".package-lock.json").exists()
+    return Path(command).absolute() if command and installed else None
+
+
+PARTS: Final = {
+    "node": Part(
+        find=find_node,
+        tests="the payloads beside those of Temporal's TypeScript SDK",
+        get="install Node.js 20.3 or later with npm, then run `make test`",
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def require_part() -> Callable[[str], Path]:
+    """Returns where the named part is; without it, fails in CI and skips elsewhere."""
+
+    def require(name: str) -> Path:
+        found = PARTS[name].find()
+        if found is not None:
+            return found
+        if IN_CI:
+            pytest.fail(f"{missing(name)}; to have it: {PARTS[name].get}", pytrace=False)
+        pytest.skip(missing(name))
+
+    return require
+
+
+def missing(name: str) -> str:
+    return f"the part `{name}` is missing"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # the last words of the report
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Says which tests did not run for want of a part, and how to get it."""
+    yield
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    counts = {name: sum(missing(name) in reason for reason in reasons) for name in PARTS}
+    if not any(counts.values()):
+        return
+    terminalreporter.section("NOT RUN", red=True, bold=True)
+    for name, count in counts.items():
+        if count:
+            tests, them = ("test", "it") if count == 1 else ("tests", "them")
+            terminalreporter.line(f"{count} {tests} without `{name}`: {PARTS[name].tests}")
+            terminalreporter.line(f"    to run {them}: {PARTS[name].get}")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,13 +49,9 @@ class ArrayModel(Struct, array_like=True, tag=True):
     value: Any
 
 
+@attrs.define
 class AttrsLike:
-    """What msgspec takes for an attrs class: the package itself is no dependency."""
-
-    __attrs_attrs__ = ()
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    value: Any
 
 
 class Limit(enum.Enum):
@@ -300,7 +297,6 @@ def test_keys_that_become_the_same_are_refused(value: Any) -> None:
         (frozenset({1}), "not a single value"),
         (Unordered(1), "not a single value"),
         (object(), "type object"),
-        ("\ud800", "lone surrogate"),
     ],
     ids=repr,
 )
@@ -341,13 +337,11 @@ def _endless_object() -> Any:
         (object(), "type object"),
         (1j, "type complex"),
         (Reading, "type type"),
-        (iter([1]), "type list_iterator"),
+        (iter([1]), "the iterator list_iterator; turn it into a list"),
+        ((n for n in [1]), "the iterator generator"),
         (ValueError("hunter2"), "type ValueError"),
-        ({"key": [range(3)]}, "type range"),
+        ({"key": [map(int, "1")]}, "the iterator map"),
         ({1: {object()}}, "type object"),
-        ("\ud800hunter2", "lone surrogate"),
-        ({"hunter2\ud800": 1}, "lone surrogate"),
-        ({1: ["hunter2\ud800"]}, "lone surrogate"),
         (_endless_list(), "contains itself"),
         (_endless_dict(), "contains itself"),
         (_endless_object(), "contains itself"),
@@ -356,7 +350,6 @@ def _endless_object() -> Any:
         (10**5000, "raised ValueError"),
         (Faulty(key=1), "raised KeyError"),
         (dt.datetime(2024, 1, 1, tzinfo=FaultyZone()), "raised ValueError"),
-        ({Unordered(1), Unordered(2)}, "raised ValueError"),
         (Model({1: 1, "a": {2: 2}, None: 3}), "raised TypeError"),
         (memoryview(b"hunter2")[::2], "raised BufferError"),
     ],

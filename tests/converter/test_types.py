@@ -25,7 +25,6 @@ from hypothesis import given
 from msgspec import Meta, Struct
 
 from sealwire.converter import JsonConverter, MsgpackConverter, PayloadConverter
-from sealwire.errors import ConversionError
 from sealwire.testing.strategies import json_values
 
 T = TypeVar("T")
@@ -343,21 +342,11 @@ def test_a_subclass_cannot_change_what_its_value_is(converter: PayloadConverter)
 
 
 @pytest.mark.parametrize("converter", BOTH, ids=lambda item: item.encoding)
-@pytest.mark.parametrize("value", [Text("a"), Number(3), Real(1.5)], ids=repr)
-def test_a_subclass_of_a_builtin_type_is_no_hint(converter: PayloadConverter, value: Any) -> None:
-    """Nothing calls a constructor that a model class did not declare as data."""
-    payload = converter.to_payload(value)
-    assert payload is not None
-    with pytest.raises(ConversionError, match=f"Expected .*{type(value).__name__}, got"):
-        converter.from_payload(payload, type(value))
-
-
-@pytest.mark.parametrize("converter", BOTH, ids=lambda item: item.encoding)
-def test_a_computed_field_is_computed_again(converter: PayloadConverter) -> None:
-    """A dataclass field with `init=False` is not read back but left to `__post_init__`."""
+def test_a_computed_field_comes_back_as_it_was_written(converter: PayloadConverter) -> None:
+    """A dataclass field with `init=False` is written, and restored after the constructor ran."""
     value = Computed(3)
     value.area = 10
-    assert 9 == _round_trip(converter, value, Computed).area
+    assert 10 == _round_trip(converter, value, Computed).area
 
 
 @pytest.mark.parametrize("converter", BOTH, ids=lambda item: item.encoding)

@@ -1,0 +1,357 @@
+"""Types that msgspec does not read, or not as the SDK's default converter does.
+
+Unions of several classes, dataclasses with a constructor of their own or with fields that it does
+not take, enums of any values, subclasses of builtin types, and what the default converter writes
+for bytes and dates. Everything here works on builtin types and is off the usual path.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as abc
+import datetime as dt
+import decimal
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+
+from .hints import UNIONS, Member, arguments, class_of, metadata_of, type_name, unwrapped
+from .misfit import Misfit, TooDeep, expected, is_array, is_object, misfit_of
+from .models import ModelReader, has_constraint, is_model
+
+if TYPE_CHECKING:
+    from .typed import TypedReader
+
+_BASES: Final = (str, int, float, bytes, bytearray)
+_DATES: Final[dict[Any, Callable[[str], Any]]] = {
+    dt.datetime: dt.datetime.fromisoformat,
+    dt.date: dt.date.fromisoformat,
+    dt.time: dt.time.fromisoformat,
+}
+# Beyond it a float has no room for every integer, so that 2**53 + 1 would become another number.
+_MAX_EXACT: Final = 2**53
+
+
+class Rules:
+    """Reads one value; it remembers what it has tried, so that no value is read without end.
+
+    Args:
+        reader: The converter's reader, which knows its encoding, custom types and plans.
+    """
+
+    __slots__ = ("_reader", "_tried")
+
+    def __init__(self, reader: TypedReader) -> None:
+        self._reader = reader
+        # Keyed by identity: the entry keeps both alive. Without it, nested unions of recursive
+        # classes would take time that doubles with every level.
+        self._tried: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
+
+    def read(self, type_hint: Any, value: Any) -> Any:
+        """Turn builtin types into `type_hint`.
+
+        Raises:
+            Misfit: The value does not fit, or nothing reads this type.
+        """
+        hint = unwrapped(type_hint)
+        if not (is_array(value) or is_object(value)):
+            return self._read(hint, value)
+        key = (id(hint), id(value))
+        if key not in self._tried:
+            try:
+                result = self._read(hint, value)
+            except Misfit as err:
+                result = err
+            self._tried[key] = (hint, value, result)
+        result = self._tried[key][2]
+        if isinstance(result, Misfit):
+            raise result
+        return result
+
+    def _read(self, hint: Any, value: Any) -> Any:
+        if hint is None:
+            hint = type(None)
+        if hint is Any or hint is object:
+            return _without_decimals(value) if self._reader.format.text else value
+        shape = self._reader.shape(hint)
+        first: Misfit | None = None
+        if shape.native:
+            try:
+                return msgspec.convert(
+                    value,
+                    hint,
+                    builtin_types=() if self._reader.format.text else (bytes,),
+                    str_keys=self._reader.format.text,
+                    dec_hook=self.rule,
+                )
+            except Exception as err:  # noqa: BLE001 - whatever a class' own code raises
+                first = misfit_of(err)
+            if isinstance(first, TooDeep):
+                raise first
+        try:
+            return self.rule(hint, value)
+        except Exception as err:  # noqa: BLE001 - as above
+            second = misfit_of(err)
+        # msgspec's misfit knows the place; the rules' one is about what msgspec does not know.
+        raise first or second
+
+    def rule(self, type_hint: Any, value: Any) -> Any:
+        """Read by a rule what msgspec does not know; also its `dec_hook`.
+
+        Raises:
+            Misfit: The value does not fit, or there is no rule.
+        """
+        cls: Any = class_of(type_hint)
+        custom = self._reader.custom.of_hint(cls)
+        if type_hint is object:
+            return value
+        if custom is not None:
+            return self._custom(custom, cls, value)
+        if metadata_of(type_hint):
+            return self._annotated(type_hint, value)
+        if is_model(type_hint):
+            return self._model(type_hint, value)
+        if cls in UNIONS:
+            return self._union(get_args(type_hint), value)
+        if cls is Literal:
+            return self._one_of(get_args(type_hint), value)
+        if not isinstance(cls, type):
+            raise self._unknown(type_hint)
+        members = self._reader.shape(type_hint).members
+        if members is not None:
+            return self._members(cls, members, value)
+        return self._class(type_hint, cls, value)
+
+    def _class(self, type_hint: Any, cls: Any, value: Any) -> Any:
+        if issubclass(cls, Enum):
+            return self._one_of(tuple(cls), value)
+        if issubclass(cls, abc.Mapping):
+            return self._mapping(type_hint, cls, value)
+        if issubclass(cls, _BASES):
+            return self._builtin(cls, value)
+        if cls in _DATES and isinstance(value, str):
+            return _DATES[cls](value)
+        if issubclass(cls, abc.Iterable):
+            return self._array(type_hint, cls, value)
+        parse = getattr(cls, "parse_obj", None)  # pydantic before its version 2
+        if callable(parse) and isinstance(value, dict):
+            return parse(value)
+        raise self._unknown(type_hint)
+
+    def _unknown(self, type_hint: Any) -> Misfit:
+        return Misfit(
+            self._reader.shape(type_hint).reason
+            or f"{type_name(type_hint)} is not a type that can be read; give it a CustomType"
+        )
+
+    def _custom(self, custom: Any, cls: Any, value: Any) -> Any:
+        if isinstance(value, cls):
+            return value  # a MessagePack extension is one already
+        if custom.via is not None:
+            value = self.read(custom.via, value)
+        try:
+            made = custom.from_(value)
+        except Exception as err:  # noqa: BLE001 - whatever somebody else's function raises
+            problem = f"from_ of its CustomType raised {type(err).__name__}"
+        else:
+            if isinstance(made, cls):
+                return made
+            problem = f"from_ of its CustomType returned a {type_name(type(made))}"
+        raise Misfit(f"{type_name(cls)}: {problem}")
+
+    def _annotated(self, type_hint: Any, value: Any) -> Any:
+        if has_constraint(type_hint):
+            return self._model(type_hint, value)
+        if any(isinstance(item, msgspec.Meta) for item in metadata_of(type_hint)):
+            raise self._unknown(type_hint)  # msgspec's to enforce; to leave it out would be worse
+        return self.read(type_hint.__origin__, value)
+
+    def _model(self, type_hint: Any, value: Any) -> Any:
+        model = ModelReader(type_hint)
+        if self._reader.format.text:
+            return model.read_json(self._reader.format.encode(value))
+        return model.read_python(value)
+
+    def _union(self, arms: tuple[Any, ...], value: Any) -> Any:
+        """Read into the arm that leaves least out; the first of equals, as they are written."""
+        found: list[tuple[int, Any]] = []
+        for arm in arms:
+            try:
+                result = self.read(arm, value)
+            except TooDeep:
+                raise
+            except Misfit:
+                continue
+            surplus = self._surplus(arm, value)
+            if surplus == 0:
+                return result
+            found.append((surplus, result))
+        if not found:
+            raise expected(" | ".join(map(type_name, arms)), value)
+        return min(found, key=lambda item: item[0])[1]
+
+    def _surplus(self, type_hint: Any, value: Any) -> int:
+        """Count the keys that a class has too few or too many for a value, here and inside."""
+        hint = unwrapped(type_hint)
+        inner = arguments(hint)
+        if class_of(hint) in UNIONS:
+            return 0
+        if is_array(value):
+            return max((self._surplus(inner[0], item) for item in value), default=0) if inner else 0
+        if not is_object(value):
+            return 0
+        members = self._reader.shape(hint).members
+        if members is None:
+            # A mapping takes every object: it comes after the classes that do.
+            known = (self._surplus(inner[1], item) for item in value.values() if len(inner) == 2)
+            return len(value) + 1 + sum(known)
+        names = {member.name: member.hint for member in members}
+        return len(names.keys() ^ value.keys()) + sum(
+            self._surplus(names[key], item) for key, item in value.items() if key in names
+        )
+
+    def _one_of(self, choices: tuple[Any, ...], value: Any) -> Any:
+        """Find the choice that is written like `value`."""
+        encode = self._reader.format.encode
+        wanted = encode(value)
+        for choice in choices:
+            if encode(choice) == wanted:
+                return choice
+        raise Misfit("the value was refused")
+
+    def _members(self, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
+        if issubclass(cls, tuple):
+            return self._named_tuple(cls, members, value)
+        if not is_object(value):
+            raise expected("object", value)
+        found: dict[str, Any] = {}
+        for member in members:
+            if member.name in value:
+                with _Inside(f".{member.name}"):
+                    found[member.name] = self.read(member.hint, value[member.name])
+            elif member.required:
+                raise Misfit(f"Object missing required field {member.name}")
+        given = [item for item in members if item.init and item.name in found]
+        made = cls(**{item.argument: found[item.name] for item in given})
+        for member in members:
+            if not member.init and member.name in found:
+                # The constructor does not take it, but it was written. A frozen class has to bear.
+                object.__setattr__(made, member.name, found[member.name])
+        return made
+
+    def _named_tuple(self, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
+        if not is_array(value):
+            raise expected("array", value)
+        least = sum(member.required for member in members)
+        if not least <= len(value) <= len(members):
+            raise Misfit(f"Expected array of length {len(members)}, got {len(value)}")
+        return cls(*self._each((member.hint for member in members), value))
+
+    def _mapping(self, type_hint: Any, cls: Any, value: Any) -> Any:
+        if not is_object(value):
+            raise expected("object", value)
+        make: Any = cls  # not narrowed by what follows
+        inner = get_args(type_hint)
+        if cls is collections.Counter:
+            inner = (*inner[:1], int)
+        key_hint, hint = inner if len(inner) == 2 else (Any, Any)
+        found: dict[Any, Any] = {}
+        for key, item in value.items():
+            with _Inside("[...]"):
+                found[self._key(key_hint, key)] = self.read(hint, item)
+        if inspect.isabstract(cls):
+            return found
+        return make(None, found) if _is_default_dict(cls) else make(found)
+
+    def _key(self, type_hint: Any, key: Any) -> Any:
+        try:
+            return self.read(type_hint, key)
+        except Misfit:
+            if not self._reader.format.text or not isinstance(key, str):
+                raise
+        # JSON has text keys only: a number, true, false or null is written as its text.
+        return self.read(type_hint, _literal(key))
+
+    def _builtin(self, cls: Any, value: Any) -> Any:
+        if cls is int and _is_whole(value):
+            return int(value)
+        if cls is float and _is_finite(value):
+            return float(value)
+        if cls in (bytes, bytearray) and is_array(value):
+            return cls(value)  # the default converter's bytes: an array of numbers
+        if cls in _BASES:
+            raise expected(cls.__name__, value)
+        base = next(base for base in _BASES if issubclass(cls, base))
+        return cls(self.read(base, value))
+
+    def _array(self, type_hint: Any, cls: Any, value: Any) -> Any:
+        if not is_array(value):
+            raise expected("array", value)
+        make: Any = cls  # not narrowed by what follows
+        inner = get_args(type_hint)
+        if cls is tuple and inner and inner[-1] is not ...:
+            inner = () if inner == ((),) else inner
+            if len(inner) != len(value):
+                raise Misfit(f"Expected array of length {len(inner)}, got {len(value)}")
+            return make(self._each(inner, value))
+        if cls is list:
+            return list(self._each((inner[0] if inner else Any for _ in value), value))
+        found: Any = self.read(list[inner[0]], value) if inner else value  # type: ignore[valid-type]
+        if not inspect.isabstract(cls):
+            return make(found)
+        return set(found) if issubclass(cls, abc.Set) else found
+
+    def _each(self, hints: Any, items: list[Any]) -> Iterator[Any]:
+        for index, (hint, item) in enumerate(zip(hints, items, strict=False)):
+            with _Inside(f"[{index}]"):
+                yield self.read(hint, item)
+
+
+class _Inside:
+    """Adds a place to every misfit that leaves the block."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, Misfit) and not isinstance(error, TooDeep):
+            raise error.inside(self._place)
+
+
+def _is_default_dict(cls: Any) -> bool:
+    return issubclass(cls, collections.defaultdict)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, decimal.Decimal) and math.isfinite(float(value))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT
+
+
+def _literal(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
+
+
+def _without_decimals(value: Any) -> Any:
+    """Turn numbers of more digits than a float has, kept for a Decimal, into floats after all."""
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if is_array(value):
+        return [_without_decimals(item) for item in value]
+    if is_object(value):
+        return {key: _without_decimals(item) for key, item in value.items()}
+    return value
