@@ -34,7 +34,7 @@ bench: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
-		--extra demo --group dev --no-emit-index-url --custom-compile-command "make lock" \
+		--extra arrow --extra demo --group dev --no-emit-index-url --custom-compile-command "make lock" \
 		--output-file requirements-dev.txt
 
 clean:

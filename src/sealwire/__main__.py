@@ -6,6 +6,8 @@ import sys
 from typing import Final
 
 _EXTRAS: Final = {
+    "numpy": "arrow",
+    "pyarrow": "arrow",
     "rich": "cli",
     "starlette": "server",
     "temporalio": "temporal",
