@@ -67,7 +67,12 @@ class SealwirePayloadConverter(PayloadConverter):
 
 
 def payload_converter_class(config: Config) -> type[SealwirePayloadConverter]:
-    """Return a class without arguments that builds the converters of `config`."""
+    """Return a class without arguments that builds the converters of `config`.
+
+    Raises:
+        ConfigurationError: They cannot be built.
+    """
+    config.payload_converter()  # a fault is to show at start-up, and not in the first workflow
 
     class ConfiguredPayloadConverter(SealwirePayloadConverter):
         @staticmethod

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from sealwire.codecs import CodecChain, CompressionCodec, EncryptionCodec, PolicyMode
-from sealwire.config import Config, EncryptionOptions, KeyringOptions, load_config
+from sealwire.config import (
+    Config,
+    ConverterOptions,
+    EncryptionOptions,
+    KeyringOptions,
+    load_config,
+)
+from sealwire.converter import CompositePayloadConverter, JsonConverter, NullConverter
 from sealwire.errors import ConfigurationError
 
 FULL = """
@@ -27,6 +34,9 @@ decrypt_grace = 600
 [converter]
 values = "binary/msgpack"
 protobuf = "binary/protobuf"
+key_order = "kept"
+allow_nan = true
+also = []
 
 [[codec]]
 type = "compression"
@@ -85,6 +95,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert frozenset({"billing", "archive"}) == encryption.policy.accept_namespaces
     assert {"region": "eu"} == encryption.context
     assert b"binary/msgpack" == config.payload_converter().to_payload(1).metadata["encoding"]
+    names = [item.encoding for item in config.payload_converter().converters]
+    assert names.index("binary/protobuf") < names.index("json/protobuf")
+    assert JsonConverter(key_order="kept", allow_nan=True) in config.payload_converter().converters
     assert ("::1", 9000) == (config.server.host, config.server.port)
     assert tmp_path / "token" == config.server.token_file
 
@@ -207,6 +220,61 @@ def test_a_chain_in_code_takes_objects(tmp_path: Path) -> None:
     assert first.keyring is second.keyring
 
 
+FACTORIES = """
+from sealwire.converter import CompositePayloadConverter, NullConverter
+
+def only_null():
+    return CompositePayloadConverter(NullConverter())
+
+def nothing():
+    return None
+"""
+
+
+@pytest.fixture
+def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module `my_factories` of the user's."""
+    (tmp_path / "my_factories.py").write_text(FACTORIES)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "my_factories", raising=False)
+
+
+@pytest.mark.usefixtures("factories")
+def test_a_factory_builds_the_converters(tmp_path: Path) -> None:
+    """The function that the file names replaces everything else in the section."""
+    config = load_config(write(tmp_path, "[converter]\nfactory = 'my_factories:only_null'"))
+    assert (NullConverter(),) == config.payload_converter().converters
+
+
+@pytest.mark.usefixtures("factories")
+@pytest.mark.parametrize(
+    ("factory", "problem"),
+    [
+        ("my_factories:nothing", "my_factories:nothing returned a NoneType"),
+        ("my_factories:none_such", "has no attribute 'none_such'"),
+        ("no_such_module:make", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_factory_that_cannot_be_used_is_named(tmp_path: Path, factory: str, problem: str) -> None:
+    """It is imported where it is used, and what is wrong is said with its name."""
+    config = load_config(write(tmp_path, f"[converter]\nfactory = '{factory}'"))
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        config.payload_converter()
+    assert factory in str(caught.value)
+
+
+def test_a_function_in_code_builds_the_converters() -> None:
+    """What needs more than the options, such as custom types, is a function."""
+    config = Config(KeyringOptions(), converter=lambda: CompositePayloadConverter(NullConverter()))
+    assert (NullConverter(),) == config.payload_converter().converters
+
+
+def test_a_further_converter_comes_before_those_that_take_everything() -> None:
+    """Arrow is asked before JSON, and not after it."""
+    names = [item.encoding for item in ConverterOptions(also=("arrow",)).build().converters]
+    assert names.index("binary/arrow") < names.index("json/plain")
+
+
 PLUGIN = """
 class Rot13:
     def __init__(self, shift: int = 13) -> None:
@@ -223,6 +291,16 @@ class Rot13:
 
 class NoCodec:
     pass
+
+
+class Nothing:
+    encoding = "binary/nothing"
+
+    def to_payload(self, value):
+        return None
+
+    def from_payload(self, payload, type_hint=None):
+        return None
 """
 
 PROGRAM = """
@@ -248,21 +326,46 @@ except ConfigurationError as err:
 )
 def test_another_package_adds_a_codec(tmp_path: Path, table: str, answer: str) -> None:
     """A codec of an installed distribution is found by its entry point and gets its options."""
-    site = tmp_path / "site"
+    file = write(tmp_path, f"[[codec]]\n{table}\n")
+    assert answer in run_with_plugin(tmp_path, PROGRAM, file)
+
+
+@pytest.mark.parametrize(
+    ("names", "answer"),
+    [
+        ("['nothing']", "'binary/nothing'"),
+        ("['nothin']", "unknown converter 'nothin'; accepted: arrow, lost, nothing"),
+        ("['lost']", "the converter 'lost' needs the package 'no_such_package'"),
+    ],
+)
+def test_another_package_adds_a_converter(tmp_path: Path, names: str, answer: str) -> None:
+    """A converter of an installed distribution is found by its entry point."""
+    program = PROGRAM.replace(
+        '[(type(c).__name__, getattr(c, "shift", None)) for c in load_config(sys.argv[1]).codecs]',
+        "[c.encoding for c in load_config(sys.argv[1]).payload_converter().converters]",
+    )
+    assert program != PROGRAM
+    file = write(tmp_path, f"[converter]\nalso = {names}\n")
+    assert answer in run_with_plugin(tmp_path, program, file)
+
+
+def run_with_plugin(folder: Path, program: str, file: Path) -> str:
+    """Run a program in an environment where another package's codecs and converters are."""
+    site = folder / "site"
     info = site / "rot-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "rot.py").write_text(PLUGIN)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rot\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[sealwire.codecs]\nrot13 = rot:Rot13\nno-codec = rot:NoCodec\n"
+        "[sealwire.converters]\nnothing = rot:Nothing\nlost = no_such_package:Lost\n"
     )
-    file = write(tmp_path, f"[[codec]]\n{table}\n")
     search_path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(file)],
+        [sys.executable, "-c", program, str(file)],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": search_path},
     )
-    assert answer in run.stdout
+    return run.stdout

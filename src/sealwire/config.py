@@ -23,32 +23,36 @@ the group `sealwire.codecs`; its other keys become keyword arguments.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sealwire.codecs import (
     CodecChain,
     CodecKind,
     CompressionCodec,
-    DecodePolicy,
     EncryptionCodec,
     PayloadCodec,
-    PolicyMode,
 )
-from sealwire.converter import CompositePayloadConverter, DataConverter, default_converters
+from sealwire.converter import CompositePayloadConverter, DataConverter
 from sealwire.errors import ConfigurationError
-from sealwire.keys import (
-    FileKeyringStore,
-    Keyring,
-    KeyringAdmin,
-    LocalKeyWrapper,
-    WrappedKeyProvider,
-)
+from sealwire.keys import Keyring, KeyringAdmin
+from sealwire.options import ConverterOptions, EncryptionOptions, KeyringOptions, ServerOptions
 from sealwire.schema import TableReader
+
+__all__ = [
+    "DEFAULT_NAME",
+    "ENVIRONMENT_VARIABLE",
+    "Config",
+    "ConverterOptions",
+    "EncryptionOptions",
+    "KeyringOptions",
+    "ServerOptions",
+    "load_config",
+]
 
 DEFAULT_NAME: Final = "sealwire.toml"
 ENVIRONMENT_VARIABLE: Final = "SEALWIRE_CONFIG"
@@ -58,100 +62,23 @@ _SECTIONS: Final = ("namespace", "keyring", "converter", "codec", "server")
 
 
 @dataclass(frozen=True)
-class KeyringOptions:
-    """The section `[keyring]`; durations are in seconds, see `Keyring`."""
-
-    path: Path = Path("keyring.json")
-    key_file: Path = Path("keyring.key")
-    tenant: str = "default"
-    refresh_interval: float = 300.0
-    encrypt_grace: float = 3600.0
-    decrypt_grace: float = 24 * 3600.0
-
-    def __post_init__(self) -> None:
-        self.keyring()  # refuses durations out of range, and does no I/O
-
-    def keyring(self) -> Keyring:
-        """Build the keyring; it reads its files on first use."""
-        return Keyring(
-            WrappedKeyProvider(self.store, self.wrapper),
-            tenant=self.tenant,
-            refresh_interval=self.refresh_interval,
-            encrypt_grace=self.encrypt_grace,
-            decrypt_grace=self.decrypt_grace,
-        )
-
-    @property
-    def store(self) -> FileKeyringStore:
-        """Where the keyring lives."""
-        return FileKeyringStore(self.path)
-
-    @property
-    def wrapper(self) -> LocalKeyWrapper:
-        """What opens the keyring."""
-        return LocalKeyWrapper(self.key_file)
-
-
-@dataclass(frozen=True)
-class ConverterOptions:
-    """The section `[converter]`; see `default_converters`."""
-
-    values: Literal["json/plain", "binary/msgpack"] = "json/plain"
-    protobuf: Literal["json/protobuf", "binary/protobuf"] = "json/protobuf"
-
-
-@dataclass(frozen=True)
-class EncryptionOptions:
-    """A `[[codec]]` with `type = "encryption"`; see `EncryptionCodec` and `DecodePolicy`."""
-
-    format: Literal["sealed-v1", "interop"] = "sealed-v1"
-    policy: Literal["strict", "migrate", "open"] = "strict"
-    require_context: bool = True
-    accept_namespaces: frozenset[str] = frozenset()
-    context: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def codec(self, keyring: Keyring, namespace: str | None) -> EncryptionCodec:
-        """Build the codec."""
-        policy = DecodePolicy(PolicyMode(self.policy), self.require_context, self.accept_namespaces)
-        return EncryptionCodec(keyring, namespace, policy, self.format, self.context)
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """The section `[server]`: the codec server's address, and who may ask it.
-
-    Args:
-        host: The address to listen on.
-        port: The port; 0 for any free one.
-        origin: The one web page that may ask from a browser: the Web UI's address.
-        token_file: A private file with the bearer token.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8081
-    origin: str = "http://127.0.0.1:8233"
-    token_file: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ConfigurationError(f"port {self.port} is not in 0 to 65535")
-
-
-@dataclass(frozen=True)
 class Config:
     """A configuration, read from a file with `load_config` or built in code.
 
     Args:
         keyring: Where the keys are.
         namespace: The namespace of the payloads; None to take it from the client.
-        converter: Which encodings are written.
+        converter: Which encodings are written; options, or a function that builds the converters,
+            for custom types and preferences.
         codecs: The chain, in the order of encoding; options, or codecs built in code.
         server: The codec server.
     """
 
     keyring: KeyringOptions = field(default_factory=KeyringOptions)
     namespace: str | None = None
-    converter: ConverterOptions = field(default_factory=ConverterOptions)
+    converter: ConverterOptions | Callable[[], CompositePayloadConverter] = field(
+        default_factory=ConverterOptions
+    )
     codecs: tuple[EncryptionOptions | PayloadCodec, ...] = field(
         default_factory=lambda: (CompressionCodec(), EncryptionOptions())
     )
@@ -216,8 +143,13 @@ class Config:
         )
 
     def payload_converter(self) -> CompositePayloadConverter:
-        """Build the converters."""
-        return CompositePayloadConverter(*default_converters(**asdict(self.converter)))
+        """Build the converters.
+
+        Raises:
+            ConfigurationError: The factory that the configuration names cannot be used.
+        """
+        make = self.converter
+        return make.build() if isinstance(make, ConverterOptions) else make()
 
     def data_converter(self, namespace: str | None = None) -> DataConverter:
         """Build converters and chain as one, for use without Temporal; see `codec`."""
