@@ -9,28 +9,37 @@ take turns in a new order each round, so that a busy moment of the machine hits 
 Annotations are not postponed here: the SDK would evaluate those of the models at every decode.
 """
 
-import argparse
-import gc
 import json
 import os
-import platform
 import random
-import statistics
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, cast
 
 import msgspec
+from common import (
+    MEBIBYTE,
+    SEED,
+    Case,
+    Direction,
+    Order,
+    Pace,
+    Series,
+    calls_a_sample,
+    conditions,
+    order,
+    parse,
+    settle_heap,
+    small_dict,
+    take_turns,
+)
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from google.protobuf.internal import api_implementation
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from temporalcodec.encryption import EncryptionCodec as PeerCodec
 from temporalcodec.encryption import Key as PeerKey
@@ -43,8 +52,6 @@ from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
 from sealwire.payload import ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Encoding, Payload
 from sealwire.temporal import SealwireCodec, SealwirePayloadConverter
 
-SEED: Final = 20_250_101
-MEBIBYTE: Final = 1024 * 1024
 INTEROP_KEY: Final = "benchmark-key-benchmark-key-1234"  # text, because the peer takes only that
 # The SDK's plain converter, and the same with the codec from PyPI: what the others are compared to.
 PLAIN: Final = "temporalio"
@@ -61,7 +68,6 @@ PACKAGES: Final = (
     "zstandard",
 )
 
-Direction: TypeAlias = Literal["encode", "decode"]
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 T = TypeVar("T")
 
@@ -80,34 +86,6 @@ class Converter(Protocol):
         ...
 
 
-@dataclass
-class Item:
-    """A line of an order."""
-
-    sku: str
-    quantity: int
-    price: float
-
-
-@dataclass
-class Order:
-    """A typical argument of a workflow."""
-
-    number: str
-    customer: str
-    paid: bool
-    items: list[Item]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A value to encode, and the type to decode it into; None for builtin types."""
-
-    name: str
-    value: Any
-    hint: type | None
-
-
 @dataclass(frozen=True)
 class Variant:
     """A way to encode; `floor` names the variant with the same native calls and nothing else."""
@@ -117,36 +95,13 @@ class Variant:
     floor: str | None = None
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How long to measure: rounds, and seconds a sample."""
-
-    rounds: int
-    sample: float
-
-
 @dataclass
-class Result:
-    """One variant in one case and direction; `times` are µs a call, one for each sample."""
+class Result(Series):
+    """One variant in one case and direction."""
 
-    case: str
     variant: Variant
-    direction: Direction
     stored: int
     call: Call
-    calls: int
-    times: list[float] = field(default_factory=list[float])
-
-    @property
-    def median(self) -> float:
-        """The median of the samples in µs."""
-        return statistics.median(self.times)
-
-    @property
-    def spread(self) -> float:
-        """The interquartile range as a share of the median."""
-        low, _, high = statistics.quantiles(self.times, n=4)
-        return (high - low) / self.median
 
 
 @dataclass(frozen=True)
@@ -237,31 +192,12 @@ class SealedFloor:
 def cases() -> list[Case]:
     """Return the values to measure, the same in every run."""
     source = random.Random(SEED)  # noqa: S311 - the same data in every run
-    small = {
-        "order": "2025-000417",
-        "customer": {"id": 90210, "name": "Ada Lovelace", "vip": True},
-        "lines": [{"sku": "PEN-04", "quantity": 12}, {"sku": "INK-1108", "quantity": 1}],
-        "total": 86.25,
-    }
     return [
-        Case("dict of 167 bytes", small, None),
+        Case("dict of 167 bytes", small_dict(), None),
         Case("dataclass with 3 items", order(source, 3), Order),
         Case("dataclass with 1,000 items", order(source, 1000), Order),
         Case("1 MiB of random bytes", source.randbytes(MEBIBYTE), bytes),
     ]
-
-
-def order(source: random.Random, size: int) -> Order:
-    """Return an order with `size` items."""
-    items = [
-        Item(
-            sku=source.randbytes(6).hex(),
-            quantity=source.randint(1, 20),
-            price=round(source.uniform(1, 500), 2),
-        )
-        for _ in range(size)
-    ]
-    return Order("2025-000418", "C-20417", paid=True, items=items)
 
 
 def variants(case: Case) -> list[Variant]:
@@ -358,32 +294,9 @@ def prepare(case: Case, pace: Pace) -> list[Result]:
         )
         for direction, call in calls:
             drive(sample(call, 3))
-            once = drive(sample(call, 3))
-            count = max(1, round(pace.sample * 1e6 / once))
-            results.append(Result(case.name, variant, direction, stored, call, count))
+            count = calls_a_sample(drive(sample(call, 3)), pace)
+            results.append(Result(case.name, direction, count, variant, stored, call))
     return results
-
-
-def measure(results: Sequence[Result], pace: Pace, seed: int, console: Console) -> None:
-    """Add the times of every round to `results`, which take turns within a round."""
-    source = random.Random(seed)  # noqa: S311 - an order of turns
-    turns = list(results)
-    for _ in track(range(pace.rounds), results[0].case, console=console, transient=True):
-        source.shuffle(turns)
-        gc.collect()
-        gc.disable()  # as `timeit` does: a collection would hit one variant at random
-        for result in turns:
-            result.times.append(drive(sample(result.call, result.calls)))
-        gc.enable()
-
-
-def settle_heap() -> None:
-    """Allocate and free a large block, so that the C library keeps freed memory from now on.
-
-    Before that, glibc may return each freed megabyte to the system and fetch it again: 1,000 page
-    faults a call and more were seen for the largest payload, with some variants only.
-    """
-    bytes(16 * MEBIBYTE)
 
 
 def run(pace: Pace, console: Console) -> list[Result]:
@@ -392,39 +305,21 @@ def run(pace: Pace, console: Console) -> list[Result]:
     results: list[Result] = []
     for case in cases():
         prepared = prepare(case, pace)
-        measure(prepared, pace, SEED, console)
+        take_turns(prepared, pace, console, lambda one: drive(sample(one.call, one.calls)))
         results += prepared
     return results
 
 
 def ratios(result: Result, results: Sequence[Result]) -> Mapping[str, float | None]:
-    """Return the time of `result` as a multiple of the plain SDK's, the peer's and its floor's.
-
-    Each is the median of the ratios within a round, in which both had the same conditions.
-    """
+    """Return the time of `result` as a multiple of the plain SDK's, the peer's and its floor's."""
     same = {
         other.variant.name: other
         for other in results
         if other.case == result.case and other.direction == result.direction
     }
-
-    def to(name: str | None) -> float | None:
-        if name is None:
-            return None
-        return statistics.median(
-            own / other for own, other in zip(result.times, same[name].times, strict=True)
-        )
-
-    return {"plain": to(PLAIN), "peer": to(PEER), "floor": to(result.variant.floor)}
-
-
-def conditions() -> dict[str, str]:
-    """Return the versions of everything that takes part."""
+    bases = {"plain": PLAIN, "peer": PEER, "floor": result.variant.floor}
     return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        **{name: version(name) for name in PACKAGES},
-        "protobuf implementation": api_implementation.Type(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        name: None if base is None else result.ratio_to(same[base]) for name, base in bases.items()
     }
 
 
@@ -434,7 +329,7 @@ def as_json(results: Sequence[Result], pace: Pace) -> str:
         "unit": "us",
         "seed": SEED,
         "rounds": pace.rounds,
-        "versions": conditions(),
+        "versions": conditions(PACKAGES),
         "results": [
             {
                 "case": result.case,
@@ -484,15 +379,11 @@ def print_tables(results: Sequence[Result], pace: Pace) -> None:
         f"Medians of {pace.rounds} rounds, ±: interquartile range. /plain: time as a multiple of "
         f"`{PLAIN}`, /codec: of `{PEER}`, /floor: of the bare native calls."
     )
-    console.print(*(f"{name} {text}" for name, text in conditions().items()), sep="; ")
+    console.print(*(f"{name} {text}" for name, text in conditions(PACKAGES).items()), sep="; ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--quick", action="store_true", help="a few seconds; the times mean little")
-    options = parser.parse_args(arguments)
-    pace = Pace(rounds=3, sample=0.0005) if options.quick else Pace(rounds=40, sample=0.015)
+    pace, options = parse(__doc__ or "", arguments)
     results = run(pace, Console(stderr=True))
     if options.json:
         print(as_json(results, pace))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_payload.py"
 CASES = {
     "dict of 167 bytes",
     "dataclass with 3 items",
@@ -33,24 +29,10 @@ VARIANTS = {
 pytest.importorskip("temporalcodec.encryption", reason="the group `bench` is not installed")
 
 
-def run(*options: str) -> str:
-    """Run the script once, as a person would in a terminal of 80 columns."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, "--quick", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-        env={**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
-    )
-    assert (0, "") == (done.returncode, done.stderr if done.returncode else "")
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
+def document(run_benchmark: Callable[..., str]) -> dict[str, Any]:
     """The JSON of one run."""
-    loaded: dict[str, Any] = json.loads(run("--json"))
+    loaded: dict[str, Any] = json.loads(run_benchmark("bench_payload.py", "--json"))
     return loaded
 
 
@@ -109,8 +91,8 @@ def test_the_unit_and_the_versions_are_stated(document: dict[str, Any]) -> None:
     )
 
 
-def test_the_tables_fit_a_terminal_of_80_columns() -> None:
+def test_the_tables_fit_a_terminal_of_80_columns(run_benchmark: Callable[..., str]) -> None:
     """People get one table for each case and direction, none wider than 80 columns or cut."""
-    lines = run().splitlines()
+    lines = run_benchmark("bench_payload.py").splitlines()
     assert 8 == sum(line.startswith(("encode: ", "decode: ")) for line in lines)
     assert [] == [line for line in lines if len(line.rstrip()) > 80 or "…" in line]
