@@ -20,12 +20,22 @@ from sealwire.errors import ConfigurationError
 from .converter import SealwireCodec, data_converter
 
 PASSTHROUGH_MODULES: Final = (
+    # A generated `__repr__` uses a `threading.local`, which the sandbox forbids; and typing's
+    # caches keep the classes of 128 copies of the package alive, 40 MB.
+    "attr",
+    "attrs",
     "cryptography",
     "msgspec",
+    "numpy",
+    "pandas",
+    "polars",
     "sealwire",
     "zstandard",
 )
-"""What the workflow sandbox must not import again: the compiled parts do not survive it."""
+"""What the workflow sandbox must not import again.
+
+Most have compiled parts that do not survive it. A name that is not installed does nothing.
+"""
 
 
 class SealwirePlugin(SimplePlugin):
