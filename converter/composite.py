@@ -108,7 +108,7 @@ class CompositePayloadConverter:
         Raises:
             ConversionError: No converter takes the value, or not the preferred one.
         """
-        cls: type[Any] = type(value)
+        cls: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
         writers = self._writers.get(cls) or self._choose(cls)
         for write in writers:
             payload = write(value)

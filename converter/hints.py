@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import (
@@ -89,7 +89,9 @@ def members(type_hint: Any) -> tuple[Member, ...] | None:
     if dataclasses.is_dataclass(cls):
         hints = member_hints(type_hint)
         return tuple(
-            Member(item.name, item.name, hints[item.name], item.init, _must_be_given(item))
+            Member(
+                item.name, _argument(cls, item), hints[item.name], item.init, _must_be_given(item)
+            )
             for item in dataclasses.fields(cls)
         )
     if hasattr(cls, "__attrs_attrs__"):
@@ -129,9 +131,32 @@ def _places(cls: Any, hints: Mapping[str, Any]) -> tuple[Member, ...]:
     )
 
 
+def _argument(cls: Any, item: dataclasses.Field[Any]) -> str:
+    # The constructor of a pydantic dataclass takes the alias, and only that.
+    info = getattr(cls, "__pydantic_fields__", {}).get(item.name)
+    alias: object = getattr(info, "validation_alias", None)
+    return alias if isinstance(alias, str) else item.name
+
+
 def _must_be_given(item: dataclasses.Field[Any]) -> bool:
     missing = dataclasses.MISSING
     return item.init and item.default is missing and item.default_factory is missing
+
+
+def element_types(type_hint: Any) -> tuple[Any, ...]:
+    """Return the types inside a container: `(int, str)` for `dict[int, str]` and subclasses."""
+    cls, given = class_of(type_hint), get_args(type_hint)
+    if not (is_class(cls) and issubclass(cls, Collection)):
+        return given
+    return _element_types(cls, given)
+
+
+def _element_types(cls: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    bound = dict(zip(getattr(cls, "__parameters__", ()), given, strict=False))
+    for base in cls.__dict__.get("__orig_bases__", ()):
+        if get_origin(base) is not typing.Generic and get_args(base):
+            return tuple(_substitute(item, bound) for item in get_args(base))
+    return given
 
 
 def member_hints(type_hint: Any) -> dict[str, Any]:
@@ -199,4 +224,4 @@ def arguments(type_hint: Any) -> tuple[Any, ...]:
     """Return the types inside a generic one: none for a `Literal`, one for an `Annotated`."""
     if metadata_of(type_hint):
         return (type_hint.__origin__,)
-    return () if get_origin(type_hint) is Literal else get_args(type_hint)
+    return () if get_origin(type_hint) is Literal else element_types(type_hint)

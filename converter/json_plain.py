@@ -11,24 +11,33 @@ import decimal
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from sealwire.errors import ConfigurationError
 from sealwire.payload import Encoding, Payload
 
-from .base import new_payload
+from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
 from .misfit import Malformed
-from .models import ModelWriter
+from .model_writer import ModelWriter
 from .typed import Format, TypedReader
 from .values import Reducer, Rewriter, Trusted, has_non_finite, leaves
 
-# A date with an offset: msgspec leaves out the seconds that an offset may have.
+# msgspec's names; it has none that sorts sets and keeps mappings.
+_ORDERS: Final[dict[str, Literal["sorted", "deterministic"] | None]] = {
+    "sorted": "sorted",
+    "declared": "deterministic",
+    "kept": None,
+}
+_METADATA: Final = serialized_metadata(Encoding.JSON)
+# A date with an offset.
 _OFFSET: Final = re.compile(rb"T\d\d:\d\d:\d\d(?:\.\d+)?[+-]")
+_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _canonical: Final = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -42,25 +51,33 @@ class JsonConverter:
 
     Args:
         types: Classes with functions of their own.
-        sort_keys: Write keys and fields in sorted order, as the SDK's default converter does. Turn
-            it off to keep the order of mappings; that costs speed.
+        key_order: "sorted" writes keys and fields in sorted order, as the SDK's default converter
+            does. "declared" writes the fields of a class in the order of its definition, which is
+            faster, and sorts mappings. "kept" keeps the order of mappings too, which is slower.
         allow_nan: Write NaN and infinities as the default converter does, which Python alone can
             read. They are read in any case.
+
+    Raises:
+        ConfigurationError: There is no such order, or a class has two custom types.
     """
 
     types: Iterable[CustomType[Any]] = ()
-    sort_keys: bool = True
+    key_order: Literal["sorted", "declared", "kept"] = "sorted"
     allow_nan: bool = False
     encoding: str = field(default="json/plain", init=False)
     _writer: _JsonWriter = field(init=False, repr=False, compare=False)
-    _reader: TypedReader = field(init=False, repr=False, compare=False)
+    _read: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
         custom = CustomTypes(self.types)
-        writer = _JsonWriter(custom, sort_keys=self.sort_keys, allow_nan=self.allow_nan)
+        if self.key_order not in _ORDERS:
+            raise ConfigurationError(
+                f"key_order {self.key_order!r} is not one of {', '.join(_ORDERS)}"
+            )
+        writer = _JsonWriter(custom, self.key_order, allow_nan=self.allow_nan)
         object.__setattr__(self, "_writer", writer)
-        object.__setattr__(self, "_reader", TypedReader(_FORMAT, custom))
+        object.__setattr__(self, "_read", TypedReader(_FORMAT, custom).read)
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert any JSON-able value; see `PayloadConverter`.
@@ -68,7 +85,9 @@ class JsonConverter:
         Raises:
             ConversionError: JSON cannot represent the value.
         """
-        return new_payload(Encoding.JSON, self._writer.write(value))
+        payload = parse_payload(_METADATA)
+        payload.data = self._writer.write(value)
+        return payload
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         """Decode into `type_hint`; see `PayloadConverter`.
@@ -77,7 +96,7 @@ class JsonConverter:
             ConversionError: The JSON does not fit the type.
             PayloadError: The data is not JSON.
         """
-        return self._reader.read(payload.data, type_hint)
+        return self._read(payload.data, type_hint)
 
 
 class _JsonWriter:
@@ -85,14 +104,19 @@ class _JsonWriter:
 
     __slots__ = ("_allow_nan", "_encode", "_reduce", "_rewrite", "_trusted")
 
-    def __init__(self, custom: CustomTypes, *, sort_keys: bool, allow_nan: bool) -> None:
+    def __init__(self, custom: CustomTypes, key_order: str, *, allow_nan: bool) -> None:
         self._allow_nan = allow_nan
-        self._trusted = Trusted(custom, never=not sort_keys)
+        self._trusted = Trusted(custom, never=key_order == "kept")
         self._reduce = Reducer("json/plain", custom, ModelWriter("json/plain", text=True))
-        encoder = msgspec.json.Encoder(enc_hook=self._reduce, order="sorted" if sort_keys else None)
-        self._encode = encoder.encode
+        order = _ORDERS[key_order]
+        self._encode = msgspec.json.Encoder(enc_hook=self._reduce, order=order).encode
         self._rewrite = Rewriter(
-            self._reduce, self._order, self._key_text, self._leaf, sort=sort_keys
+            self._reduce,
+            self._order,
+            self._key_text,
+            self._leaf,
+            sort_mappings=key_order != "kept",
+            sort_fields=key_order == "sorted",
         )
 
     def write(self, value: Any) -> bytes:
@@ -101,19 +125,21 @@ class _JsonWriter:
         Raises:
             ConversionError: JSON cannot represent the value.
         """
-        data = None
-        cls: type[Any] = type(value)
-        if self._trusted(cls):
-            try:
-                data = self._encode(value)
-            except Exception:  # noqa: BLE001 - the second way says what is wrong
-                data = None
-        # What hides a change is looked for where it can be: msgspec writes NaN as null.
-        if data is None or (
-            (b"null" in data or (b"T" in data and _OFFSET.search(data))) and self._changes(value)
-        ):
+        if not self._trusted[type(value)]:  # pyright: ignore[reportUnknownArgumentType]
             return self._write_copy(value)
-        return data
+        try:
+            data = self._encode(value)
+        except Exception:  # noqa: BLE001 - the second way says what is wrong
+            data = None
+        if data is None:  # outside of the handler, whose error may quote the value
+            return self._write_copy(value)
+        # What hides a change is looked for where it can be: msgspec writes NaN as null, and leaves
+        # out the seconds of an offset. A single byte is found at the speed of memory.
+        find = data.find
+        suspicious = (find(b"l") >= 0 and find(b"null") >= 0) or (
+            find(b"T") >= 0 and _OFFSET.search(data)
+        )
+        return self._write_copy(value) if suspicious and self._changes(value) else data
 
     def _changes(self, value: Any) -> bool:
         return any(
@@ -126,28 +152,31 @@ class _JsonWriter:
             copy = self._rewrite(value)
             if self._allow_nan and has_non_finite(copy):
                 return self._write_ascii(copy)
-            try:
-                return self._encode(copy)
-            except UnicodeEncodeError:
-                # A lone surrogate: UTF-8 cannot say it, and JSON's escapes can.
-                return self._write_ascii(copy)
+            return self._encode_any(copy)
         except Exception as err:  # noqa: BLE001 - whatever a class' own methods raise
             problem = self._reduce.problem(err)
         # Outside of the handler: the text of what was caught may quote the value.
         raise problem
 
+    def _encode_any(self, copy: Any) -> bytes:
+        try:
+            return self._encode(copy)
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: UTF-8 cannot say it, and JSON's escapes can
+        return self._write_ascii(copy)
+
     def _write_ascii(self, copy: Any) -> bytes:
-        text = json.dumps(copy, separators=(",", ":"), default=_builtin)
-        return text.encode()
+        text = json.dumps(copy, separators=(",", ":"), default=_builtin, ensure_ascii=False)
+        if _PAIR.search(text):
+            raise self._reduce.refused("two surrogates in a row, which JSON reads as one character")
+        # As the default converter does: Python's own reader is the only one for these values.
+        return json.dumps(copy, separators=(",", ":"), default=_builtin).encode()
 
     def _order(self, copy: Any) -> bytes:
         # Text like msgspec sorts it: by its characters, with escapes or without.
         if isinstance(copy, str):
             return b'"' + copy.encode("utf-8", "surrogatepass")
-        try:
-            return self._encode(copy)
-        except UnicodeEncodeError:
-            return self._write_ascii(copy)
+        return self._encode_any(copy)
 
     def _leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, float) and not self._allow_nan and not math.isfinite(leaf):
@@ -193,6 +222,13 @@ def _builtin(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+def _written(value: Any) -> bytes:
+    try:
+        return _canonical(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), default=_builtin).encode()
+
+
 def _number(text: str) -> float | decimal.Decimal:
     """Read a number as a float where that is exact enough to be written as the same digits."""
     number = float(text)
@@ -220,7 +256,7 @@ def _loose(data: bytes) -> Any:
 _FORMAT: Final = Format(
     "json/plain",
     lambda type_hint, hook: msgspec.json.Decoder(type_hint, dec_hook=hook),
-    _canonical,
+    _written,
     text=True,
     exact=msgspec.json.Decoder(float_hook=_number).decode,
     loose=_loose,

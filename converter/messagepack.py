@@ -15,15 +15,16 @@ import msgspec
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Encoding, Payload
 
-from .base import new_payload
+from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
 from .misfit import Misfit, is_array, is_object
-from .models import ModelWriter
+from .model_writer import ModelWriter
 from .typed import Format, TypedReader
 from .values import Reducer, Rewriter, Trusted
 
 T = TypeVar("T")
 
+_METADATA: Final = serialized_metadata(Encoding.MSGPACK)
 _canonical: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -66,7 +67,7 @@ class MsgpackConverter:
     extensions: Iterable[MsgpackExtension[Any]] = ()
     encoding: str = field(default="binary/msgpack", init=False)
     _writer: _MsgpackWriter = field(init=False, repr=False, compare=False)
-    _reader: TypedReader = field(init=False, repr=False, compare=False)
+    _read: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
@@ -79,7 +80,7 @@ class MsgpackConverter:
         as_types = [CustomType(item.cls, _writes(item), _only_instances) for item in extensions]
         custom = CustomTypes((*self.types, *as_types))
         object.__setattr__(self, "_writer", _MsgpackWriter(custom))
-        object.__setattr__(self, "_reader", TypedReader(_format(codes), custom))
+        object.__setattr__(self, "_read", TypedReader(_format(codes), custom).read)
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert any value that MessagePack can say; see `PayloadConverter`.
@@ -87,7 +88,9 @@ class MsgpackConverter:
         Raises:
             ConversionError: MessagePack cannot represent the value.
         """
-        return new_payload(Encoding.MSGPACK, self._writer.write(value))
+        payload = parse_payload(_METADATA)
+        payload.data = self._writer.write(value)
+        return payload
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         """Decode into `type_hint`; see `PayloadConverter`.
@@ -96,7 +99,7 @@ class MsgpackConverter:
             ConversionError: The data does not fit the type.
             PayloadError: The data is not MessagePack.
         """
-        return self._reader.read(payload.data, type_hint)
+        return self._read(payload.data, type_hint)
 
 
 class _MsgpackWriter:
@@ -118,8 +121,7 @@ class _MsgpackWriter:
         Raises:
             ConversionError: MessagePack cannot represent the value.
         """
-        cls: type[Any] = type(value)
-        if self._trusted(cls):
+        if self._trusted[type(value)]:  # pyright: ignore[reportUnknownArgumentType]
             try:
                 return self._encode(value)
             except Exception:  # noqa: BLE001, S110 - the second way says what is wrong

@@ -1,37 +1,16 @@
-"""pydantic's models, by pydantic's own validators and serializers.
+"""pydantic's models, read by pydantic's own validators.
 
 Nothing here imports pydantic by itself: where there is a model, it has been imported already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
-
-import msgspec
-
-from sealwire.errors import ConversionError
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from typing import Any
 
 from .hints import class_of, metadata_of
-from .misfit import Misfit, is_array, is_object, kind_of
-from .values import has_non_finite
-
-# Kinds of pydantic's core schema that hold neither a set nor a float by themselves. What is not
-# listed may hold both: `any`, a serializer of the class' own, a kind that is yet to be invented.
-# Source: https://docs.pydantic.dev/latest/api/pydantic_core_schema/
-_PLAIN: Final = frozenset(
-    (
-        *("model", "model-fields", "model-field", "dataclass", "dataclass-args"),
-        *("dataclass-field", "typed-dict", "typed-dict-field", "str", "int", "bool", "bytes"),
-        *("date", "time", "datetime", "timedelta", "uuid", "url", "multi-host-url", "enum"),
-        *("literal", "none", "list", "tuple", "dict", "nullable", "union", "tagged-union"),
-        *("default", "definitions", "definition-ref", "function-before", "function-after"),
-        *("function-wrap", "json-or-python", "lax-or-strict", "chain"),
-    )
-)
-_SETS: Final = _PLAIN | {"float", "decimal"}
-_FLOATS: Final = _PLAIN | {"set", "frozenset", "decimal"}
-_MAX_CLASSES: Final = 256
+from .misfit import Misfit, is_object, kind_of
 
 
 def is_model(type_hint: Any) -> bool:
@@ -44,6 +23,19 @@ def has_constraint(type_hint: Any) -> bool:
     """Tell whether an `Annotated` says something that pydantic enforces and msgspec ignores."""
     modules = {type(item).__module__.partition(".")[0] for item in metadata_of(type_hint)}
     return not modules.isdisjoint(("pydantic", "annotated_types"))
+
+
+def is_pydantic_dataclass(type_hint: Any) -> bool:
+    """Tell whether a hint is a pydantic dataclass, which msgspec writes like any dataclass."""
+    return is_model(type_hint) and is_dataclass(class_of(type_hint))
+
+
+def model_fields(type_hint: Any, present: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the types of a model's fields by the keys that an object has for them."""
+    found: dict[str, Any] = {}
+    for name, field in getattr(class_of(type_hint), "__pydantic_fields__", {}).items():
+        found[field.alias if field.alias in present else name] = field.annotation
+    return found
 
 
 class ModelReader:
@@ -61,8 +53,8 @@ class ModelReader:
 
             owner = TypeAdapter(type_hint)
             self._schema = owner.core_schema
-        self._json: Callable[[bytes], Any] = owner.validate_json
-        self._python: Callable[[Any], Any] = owner.validate_python
+        self._json: Callable[..., Any] = owner.validate_json
+        self._python: Callable[..., Any] = owner.validate_python
 
     def read_json(self, data: bytes) -> Any:
         """Read JSON.
@@ -80,16 +72,17 @@ class ModelReader:
         """
         return self._checked(self._python, value)
 
-    def _checked(self, read: Callable[[Any], Any], data: Any) -> Any:
+    def _checked(self, read: Callable[..., Any], data: Any) -> Any:
         try:
-            return read(data)
+            # By name as well: a field whose alias is for writing alone has to come back.
+            return read(data, by_alias=True, by_name=True)
         except ValueError as err:
             errors: Any = getattr(err, "errors", None)
             if errors is None:  # of the class' own code
                 raise
             fault: dict[str, Any] = errors(include_url=False)[0]
         # Outside of the handler: pydantic's error quotes the value.
-        names = {name for node in _nodes(self._schema) for name in _field_names(node)}
+        names = {name for node in schema_nodes(self._schema) for name in _field_names(node)}
         raise Misfit(_explain(fault), _path(fault["loc"], names))
 
 
@@ -107,85 +100,7 @@ def _path(places: tuple[int | str, ...], names: set[str]) -> str:
     return path
 
 
-class ModelWriter:
-    """Turns models into what msgspec encodes, as pydantic would write them.
-
-    Args:
-        encoding: The encoding, which errors name.
-        text: Whether it is JSON; else dates and bytes stay what they are.
-    """
-
-    __slots__ = ("_encoding", "_kinds", "_text")
-
-    def __init__(self, encoding: str, *, text: bool) -> None:
-        self._encoding = encoding
-        self._text = text
-        self._kinds: dict[type, tuple[bool, bool]] = {}
-
-    def __call__(self, model: Any) -> Any:
-        """Return JSON as it is, or builtin types.
-
-        Raises:
-            ConversionError: JSON cannot say it, or not in the same order in every process.
-        """
-        serializer: Any = model.__pydantic_serializer__
-        if not self._text:
-            return serializer.to_python(model)
-        sets, floats = self._holds(type(model))
-        data: bytes = serializer.to_json(model)
-        if floats and (b"null" in data or b"NaN" in data or b"Infinity" in data):
-            self._refuse_non_finite(model, serializer.to_python(model))
-        if sets:
-            return self._in_order(serializer.to_python(model), msgspec.json.decode(data))
-        return msgspec.Raw(data)
-
-    def _holds(self, cls: Any) -> tuple[bool, bool]:
-        """Tell whether instances may hold sets, and floats."""
-        found = self._kinds.get(cls)
-        if found is None:
-            kinds = {node["type"] for node in _nodes(cls.__pydantic_core_schema__)}
-            found = (not kinds <= _SETS, not kinds <= _FLOATS)
-            if len(self._kinds) >= _MAX_CLASSES:
-                self._kinds.clear()
-            self._kinds[cls] = found
-        return found
-
-    def _refuse_non_finite(self, model: Any, dumped: Any) -> None:
-        as_text = getattr(model, "model_config", {}).get("ser_json_inf_nan") == "strings"
-        if not as_text and has_non_finite(dumped):
-            raise self._refused(
-                f"a float that is NaN or infinite in {type(model).__qualname__}; use None, or "
-                'model_config = ConfigDict(ser_json_inf_nan="strings")'
-            )
-
-    def _in_order(self, python: Any, dumped: Any) -> Any:
-        """Sort what was a set in Python: its order differs from process to process."""
-        if is_object(python) and is_object(dumped) and len(python) == len(dumped):
-            pairs = zip(python.values(), dumped.items(), strict=True)
-            return {key: self._in_order(item, text) for item, (key, text) in pairs}
-        if not is_array(dumped):
-            return dumped
-        if _is_set(python):
-            if any(isinstance(item, (frozenset, tuple)) for item in python):
-                raise self._refused("a set of sets or tuples in a pydantic model; use lists")
-            return sorted(dumped, key=msgspec.json.encode)
-        if not _is_sequence(python) or len(python) != len(dumped):
-            return dumped
-        return list(map(self._in_order, python, dumped))
-
-    def _refused(self, what: str) -> ConversionError:
-        return ConversionError(f"{self._encoding} cannot represent {what}", encoding=self._encoding)
-
-
-def _is_set(value: object) -> bool:
-    return isinstance(value, (set, frozenset))
-
-
-def _is_sequence(value: object) -> bool:
-    return isinstance(value, (list, tuple))
-
-
-def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+def schema_nodes(schema: Any) -> Iterator[dict[str, Any]]:
     """Yield every node of a core schema that has a type."""
     waiting: list[Any] = [schema]
     seen: set[int] = set()
@@ -205,6 +120,6 @@ def _field_names(node: dict[str, Any]) -> Iterator[str]:
     if is_object(fields):
         yield from fields
     for item in fields.values() if is_object(fields) else fields:
-        yield from (
-            item[key] for key in ("name", "validation_alias") if isinstance(item.get(key), str)
-        )
+        if is_object(item):  # of a dataclass there are names in a second place
+            keys = ("name", "validation_alias")
+            yield from (item[key] for key in keys if isinstance(item.get(key), str))

@@ -19,9 +19,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 
-from .hints import UNIONS, Member, arguments, class_of, metadata_of, type_name, unwrapped
+from .hints import (
+    UNIONS,
+    Member,
+    class_of,
+    element_types,
+    metadata_of,
+    type_name,
+    unwrapped,
+)
 from .misfit import Misfit, TooDeep, expected, is_array, is_object, misfit_of
-from .models import ModelReader, has_constraint, is_model
+from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass, model_fields
 
 if TYPE_CHECKING:
     from .typed import TypedReader
@@ -32,6 +40,7 @@ _DATES: Final[dict[Any, Callable[[str], Any]]] = {
     dt.date: dt.date.fromisoformat,
     dt.time: dt.time.fromisoformat,
 }
+_DATE_LENGTH: Final = len("2024-02-29")
 # Beyond it a float has no room for every integer, so that 2**53 + 1 would become another number.
 _MAX_EXACT: Final = 2**53
 
@@ -118,7 +127,7 @@ class Rules:
         if cls in UNIONS:
             return self._union(get_args(type_hint), value)
         if cls is Literal:
-            return self._one_of(get_args(type_hint), value)
+            return self._one_of(type_hint, value)
         if not isinstance(cls, type):
             raise self._unknown(type_hint)
         members = self._reader.shape(type_hint).members
@@ -128,7 +137,7 @@ class Rules:
 
     def _class(self, type_hint: Any, cls: Any, value: Any) -> Any:
         if issubclass(cls, Enum):
-            return self._one_of(tuple(cls), value)
+            return self._one_of(type_hint, value)
         if issubclass(cls, abc.Mapping):
             return self._mapping(type_hint, cls, value)
         if issubclass(cls, _BASES):
@@ -165,16 +174,47 @@ class Rules:
 
     def _annotated(self, type_hint: Any, value: Any) -> Any:
         if has_constraint(type_hint):
-            return self._model(type_hint, value)
+            return self._constrained(type_hint, value)
         if any(isinstance(item, msgspec.Meta) for item in metadata_of(type_hint)):
             raise self._unknown(type_hint)  # msgspec's to enforce; to leave it out would be worse
         return self.read(type_hint.__origin__, value)
 
+    def _constrained(self, type_hint: Any, value: Any) -> Any:
+        try:
+            value = self.read(type_hint.__origin__, value)
+        except TooDeep:
+            raise
+        except Misfit:  # a type that pydantic alone knows, such as its AnyUrl
+            if self._reader.shape(type_hint).binary:
+                raise  # pydantic would read the text of bytes as it stands
+            return self._by_pydantic(type_hint, value)
+        return self._model_reader(type_hint).read_python(value)
+
     def _model(self, type_hint: Any, value: Any) -> Any:
-        model = ModelReader(type_hint)
+        shape = self._reader.shape(type_hint)
+        if not is_pydantic_dataclass(type_hint) or shape.members is None:
+            return self._by_pydantic(type_hint, value)
+        # It is written like any dataclass, so it is read like one; its constructor validates.
+        try:
+            return self._members(class_of(type_hint), shape.members, value)
+        except TooDeep:
+            raise
+        except Exception:  # whatever a class' own code raises
+            if shape.binary:
+                raise
+        return self._by_pydantic(type_hint, value)
+
+    def _by_pydantic(self, type_hint: Any, value: Any) -> Any:
+        model = self._model_reader(type_hint)
         if self._reader.format.text:
             return model.read_json(self._reader.format.encode(value))
         return model.read_python(value)
+
+    def _model_reader(self, type_hint: Any) -> ModelReader:
+        model = self._reader.shape(type_hint).model
+        if model is None:
+            raise Misfit("pydantic cannot read it")
+        return model
 
     def _union(self, arms: tuple[Any, ...], value: Any) -> Any:
         """Read into the arm that leaves least out; the first of equals, as they are written."""
@@ -197,31 +237,47 @@ class Rules:
     def _surplus(self, type_hint: Any, value: Any) -> int:
         """Count the keys that a class has too few or too many for a value, here and inside."""
         hint = unwrapped(type_hint)
-        inner = arguments(hint)
+        while metadata_of(hint):
+            hint = unwrapped(hint.__origin__)
         if class_of(hint) in UNIONS:
             return 0
         if is_array(value):
-            return max((self._surplus(inner[0], item) for item in value), default=0) if inner else 0
+            return self._surplus_of_items(hint, value)
         if not is_object(value):
-            return 0
-        members = self._reader.shape(hint).members
-        if members is None:
+            return int(_is_second_choice(hint, value))
+        names = self._fields(hint, value)
+        if names is None:
             # A mapping takes every object: it comes after the classes that do.
+            inner = element_types(hint)
             known = (self._surplus(inner[1], item) for item in value.values() if len(inner) == 2)
             return len(value) + 1 + sum(known)
-        names = {member.name: member.hint for member in members}
         return len(names.keys() ^ value.keys()) + sum(
             self._surplus(names[key], item) for key, item in value.items() if key in names
         )
 
-    def _one_of(self, choices: tuple[Any, ...], value: Any) -> Any:
+    def _surplus_of_items(self, hint: Any, value: list[Any]) -> int:
+        inner = element_types(hint)
+        if not inner:
+            return 0
+        if class_of(hint) is not tuple or inner[-1] is ...:
+            inner = (inner[0],) * len(value)
+        return max(map(self._surplus, inner, value), default=0)
+
+    def _fields(self, hint: Any, value: Any) -> dict[str, Any] | None:
+        if is_model(hint):
+            return model_fields(hint, value)
+        members = self._reader.shape(hint).members
+        return None if members is None else {member.name: member.hint for member in members}
+
+    def _one_of(self, type_hint: Any, value: Any) -> Any:
         """Find the choice that is written like `value`."""
-        encode = self._reader.format.encode
-        wanted = encode(value)
-        for choice in choices:
-            if encode(choice) == wanted:
-                return choice
-        raise Misfit("the value was refused")
+        choices = self._reader.shape(type_hint).choices or {}
+        fitting = choices.get(self._reader.format.encode(value), ())
+        if len(fitting) > 1:
+            raise Misfit(f"{type_name(type_hint)} has several values that are written alike")
+        if not fitting:
+            raise Misfit("the value was refused")
+        return fitting[0]
 
     def _members(self, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
         if issubclass(cls, tuple):
@@ -255,26 +311,39 @@ class Rules:
         if not is_object(value):
             raise expected("object", value)
         make: Any = cls  # not narrowed by what follows
-        inner = get_args(type_hint)
-        if cls is collections.Counter:
+        inner = element_types(type_hint)
+        if issubclass(cls, collections.Counter):
             inner = (*inner[:1], int)
         key_hint, hint = inner if len(inner) == 2 else (Any, Any)
         found: dict[Any, Any] = {}
         for key, item in value.items():
             with _Inside("[...]"):
                 found[self._key(key_hint, key)] = self.read(hint, item)
-        if inspect.isabstract(cls):
+        if inspect.isabstract(make):
             return found
         return make(None, found) if _is_default_dict(cls) else make(found)
 
     def _key(self, type_hint: Any, key: Any) -> Any:
-        try:
+        if not self._reader.format.text or not isinstance(key, str):
             return self.read(type_hint, key)
-        except Misfit:
-            if not self._reader.format.text or not isinstance(key, str):
-                raise
         # JSON has text keys only: a number, true, false or null is written as its text.
-        return self.read(type_hint, _literal(key))
+        literal = _literal(key)
+        try:
+            found = self.read(type_hint, key)
+        except Misfit:
+            if literal is key:
+                raise
+            return self.read(type_hint, literal)
+        if isinstance(found, Enum) and literal is not key:
+            self._refuse_twin(type_hint, literal)
+        return found
+
+    def _refuse_twin(self, type_hint: Any, literal: Any) -> None:
+        try:
+            self.read(type_hint, literal)
+        except Misfit:
+            return
+        raise Misfit(f"{type_name(type_hint)} has several values that are the same as keys")
 
     def _builtin(self, cls: Any, value: Any) -> Any:
         if cls is int and _is_whole(value):
@@ -283,16 +352,20 @@ class Rules:
             return float(value)
         if cls in (bytes, bytearray) and is_array(value):
             return cls(value)  # the default converter's bytes: an array of numbers
-        if cls in _BASES:
+        if cls in _BASES or cls is bool:
             raise expected(cls.__name__, value)
-        base = next(base for base in _BASES if issubclass(cls, base))
-        return cls(self.read(base, value))
+        base: Any = next(base for base in _BASES if issubclass(cls, base))
+        plain = self.read(base, value)
+        made = cls(plain)
+        if not base.__eq__(made, plain) and plain == plain:  # NaN is not
+            raise Misfit(f"the constructor of {type_name(cls)} does not keep what it is given")
+        return made
 
     def _array(self, type_hint: Any, cls: Any, value: Any) -> Any:
         if not is_array(value):
             raise expected("array", value)
         make: Any = cls  # not narrowed by what follows
-        inner = get_args(type_hint)
+        inner = element_types(type_hint)
         if cls is tuple and inner and inner[-1] is not ...:
             inner = () if inner == ((),) else inner
             if len(inner) != len(value):
@@ -337,6 +410,13 @@ def _is_finite(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT
+
+
+def _is_second_choice(type_hint: Any, value: Any) -> bool:
+    """Tell whether a type takes a value that another type would take as it is."""
+    if isinstance(value, (int, float)):
+        return type_hint in (int, float) and type(value) is not type_hint
+    return type_hint is dt.datetime and isinstance(value, str) and len(value) == _DATE_LENGTH
 
 
 def _literal(text: str) -> Any:

@@ -5,20 +5,30 @@ Shared by the JSON and the MessagePack converter, which differ in a `Format` alo
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
+import uuid
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Final, Literal, Protocol, get_args
+
+import msgspec
 
 from sealwire.errors import PayloadError
 
 from .custom import CustomTypes
-from .hints import Member, class_of, members, reached, unwrapped
+from .hints import Member, class_of, element_types, members, metadata_of, reached, unwrapped
 from .misfit import Malformed, Misfit, TooDeep, misfit_of, unfit
-from .models import ModelReader, has_constraint, is_model
+from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass
 from .rules import Rules
 
+# What msgspec makes of a key by itself.
+_KEYS: Final = (
+    *(object, type(None), bool, int, float, str, bytes, tuple, frozenset),
+    *(dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID, decimal.Decimal),
+)
 _MAX_PLANS: Final = 256
 _MAX_SHAPES: Final = 1024
 
@@ -63,14 +73,20 @@ class Shape:
         native: Whether msgspec reads it as it should be read.
         pydantic: Whether pydantic should read it as a whole.
         decimals: Whether it has a Decimal somewhere.
+        binary: Whether it has bytes somewhere, which pydantic reads otherwise than we do.
         members: Its fields, where it is a class that has fields.
+        choices: What an enum or a Literal can be, by what is written for it.
+        model: Reads it, where pydantic has to have a say.
         reason: Why msgspec cannot read it.
     """
 
     native: bool = False
     pydantic: bool = False
     decimals: bool = False
+    binary: bool = False
     members: tuple[Member, ...] | None = None
+    choices: Mapping[bytes, tuple[Any, ...]] | None = None
+    model: ModelReader | None = None
     reason: str = ""
 
 
@@ -184,24 +200,61 @@ class TypedReader:
             fields = members(type_hint)
         except Exception as err:  # noqa: BLE001 - whatever evaluating a class' annotations raises
             return Shape(reason=str(err))
-        models = [is_model(hint) for hint in everything]
-        pydantic = (
-            models[0]
-            or any(map(has_constraint, everything))
-            or (any(models) and not any(map(_is_record, everything)))
+        found = Shape(
+            pydantic=self._suits_pydantic(everything),
+            decimals=decimal.Decimal in everything,
+            binary=bytes in everything or bytearray in everything,
+            members=fields,
+            choices=self._choices(everything[0]),
+            model=_model_reader(everything[0]),
         )
-        decimals = decimal.Decimal in everything
         try:
             self.format.decoder(type_hint, self._hook)
         except Exception as err:  # noqa: BLE001 - as above
-            return Shape(pydantic=pydantic, decimals=decimals, members=fields, reason=str(err))
-        native = not pydantic and not any(map(self._needs_rule, everything))
-        return Shape(native, pydantic, decimals, fields)
+            return replace(found, reason=str(err))
+        native = not found.pydantic and not any(map(self._needs_rule, everything))
+        return replace(found, native=native)
+
+    def _suits_pydantic(self, everything: list[Any]) -> bool:
+        """Tell whether pydantic reads a whole type as our writers write it."""
+        if is_model(everything[0]):
+            return not is_pydantic_dataclass(everything[0])
+        return any(map(_is_pydantic, everything)) and not any(map(self._is_ours, everything))
+
+    def _is_ours(self, type_hint: Any) -> bool:
+        cls = class_of(type_hint)
+        return (
+            cls in (bytes, bytearray)
+            or members(type_hint) is not None
+            or (isinstance(cls, type) and issubclass(cls, (Enum, msgspec.Struct)))
+            or self.custom.of_hint(cls) is not None
+        )
+
+    def _choices(self, type_hint: Any) -> Mapping[bytes, tuple[Any, ...]] | None:
+        cls: Any = class_of(type_hint)
+        if cls is Literal:
+            everything = get_args(type_hint)
+        elif isinstance(cls, type) and issubclass(cls, Enum):
+            everything = tuple(cls)
+        else:
+            return None
+        found: dict[bytes, tuple[Any, ...]] = {}
+        for choice in everything:
+            try:
+                written = self.format.encode(choice)
+            except Exception:  # noqa: BLE001, S112 - what cannot be written does not come back
+                continue
+            found[written] = (*found.get(written, ()), choice)
+        return found
 
     def _needs_rule(self, type_hint: Any) -> bool:
         """Tell whether msgspec would read a class, but not as its author meant it."""
         cls = class_of(type_hint)
+        if _is_pydantic(type_hint) and (is_pydantic_dataclass(cls) or metadata_of(type_hint)):
+            return True
         if self.custom.override and self.custom.of_hint(cls) is not None:
+            return True
+        if _has_odd_keys(type_hint):
             return True
         if not _is_record(cls):
             return False
@@ -217,6 +270,30 @@ class TypedReader:
         if isinstance(misfit, Malformed):
             return PayloadError(f"the data is not valid {encoding}", encoding=encoding)
         return unfit(encoding, type_hint, misfit.text)
+
+
+def _is_pydantic(type_hint: Any) -> bool:
+    return is_model(type_hint) or has_constraint(type_hint)
+
+
+def _model_reader(type_hint: Any) -> ModelReader | None:
+    if not _is_pydantic(type_hint):
+        return None
+    try:
+        return ModelReader(type_hint)
+    except Exception:  # noqa: BLE001 - whatever pydantic says of a type
+        return None
+
+
+def _has_odd_keys(type_hint: Any) -> bool:
+    """Tell whether a mapping has keys that msgspec leaves as they are, without asking its hook."""
+    cls, inner = class_of(type_hint), element_types(type_hint)
+    if not (isinstance(cls, type) and issubclass(cls, Mapping) and len(inner) == 2):
+        return False
+    keys = [class_of(hint) for hint in reached(inner[0])]
+    return any(
+        isinstance(key, type) and key not in _KEYS and not issubclass(key, Enum) for key in keys
+    )
 
 
 def _is_record(type_hint: Any) -> bool:

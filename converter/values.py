@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,7 @@ _LEAVES: Final[tuple[type, ...]] = (
     uuid.UUID,
     decimal.Decimal,
 )
+_SCALARS: Final = (str, int, float, bytes, bytearray)
 _MAX_CLASSES: Final = 256
 _ATOMS: Final = (str, int, float, *_LEAVES, msgspec.Raw, msgspec.msgpack.Ext)
 
@@ -91,20 +93,24 @@ class Reducer:
         made = self.custom(value)
         if made is not None:
             return made[0]
-        # The builtin types' own methods: a subclass may have overridden its conversions.
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, int):
-            return int.__int__(value)
-        if isinstance(value, float):
-            return float.__float__(value)
+        if hasattr(value, "__pydantic_validator__"):
+            return self._dump_model(value)
+        if isinstance(value, _SCALARS):
+            self._refuse_attributes(type(value), value)
+            return _plain(value)
         if isinstance(value, Mapping):
             return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         return self._object(type(value), value)  # pyright: ignore[reportUnknownArgumentType]
 
+    def _refuse_attributes(self, cls: type, value: Any) -> None:
+        for name in getattr(value, "__dict__", ()):
+            if not isinstance(getattr(cls, name, None), cached_property):
+                raise self.refused(
+                    f"a {type_name(cls)} with attributes of its own; give the converter a "
+                    "CustomType for it"
+                )
+
     def _object(self, cls: Any, value: Any) -> Any:
-        if hasattr(cls, "__pydantic_serializer__"):
-            return self._dump_model(value)
         if callable(getattr(cls, "dict", None)):  # pydantic before its version 2
             return value.dict()
         if issubclass(cls, Iterator):
@@ -133,7 +139,10 @@ class Reducer:
         if isinstance(err, RecursionError):
             return self.refused("a value that contains itself, or is nested too deeply")
         if isinstance(err, OverflowError):
-            return self.refused("an integer beyond 64 bits; use the json/plain encoding")
+            return self.refused(
+                "an integer beyond 64 bits; use the json/plain encoding, as for a time whose year "
+                "in UTC is not 1 to 9999"
+            )
         return self.refused(f"this value: encoding it raised {type(err).__name__}")
 
 
@@ -145,10 +154,11 @@ class Rewriter:
         order: Gives the bytes that the parts of a set, and the keys of a mapping, are sorted by.
         key: Turns a mapping key into one that `encode` takes.
         leaf: Looks at everything that is no container, and may replace it.
-        sort: Whether mappings are sorted; sets always are.
+        sort_mappings: Whether mappings are sorted; sets always are.
+        sort_fields: Whether the fields of classes are.
     """
 
-    __slots__ = ("_key", "_leaf", "_order", "_reduce", "_sort")
+    __slots__ = ("_key", "_leaf", "_order", "_reduce", "_sort_fields", "_sort_mappings")
 
     def __init__(
         self,
@@ -157,13 +167,15 @@ class Rewriter:
         key: Callable[[Any], Any],
         leaf: Callable[[Any], Any] | None = None,
         *,
-        sort: bool = True,
+        sort_mappings: bool = True,
+        sort_fields: bool = True,
     ) -> None:
         self._reduce = reduce
         self._order = order
         self._key = key
         self._leaf = leaf
-        self._sort = sort
+        self._sort_mappings = sort_mappings
+        self._sort_fields = sort_fields
 
     def __call__(self, value: Any) -> Any:
         """Copy `value`.
@@ -181,7 +193,7 @@ class Rewriter:
         names = _field_names(type(value))
         if names is not None:
             set_ones = [name for name in names if hasattr(value, name)]
-            if self._sort:
+            if self._sort_fields:
                 set_ones.sort()
             return {name: self(getattr(value, name)) for name in set_ones}
         if isinstance(value, Set):
@@ -193,7 +205,7 @@ class Rewriter:
             msgspec.to_builtins(
                 value,
                 builtin_types=_LEAVES,
-                order="sorted" if self._sort else None,
+                order="sorted" if self._sort_fields else "deterministic",
                 enc_hook=self._reduce.plain,
             )
         )
@@ -206,30 +218,29 @@ class Rewriter:
             if order in pairs:
                 raise self._reduce.refused("a mapping in which two keys become the same")
             pairs[order] = (new, self(item))
-        return dict(pairs[order] for order in (sorted(pairs) if self._sort else pairs))
+        return dict(pairs[order] for order in (sorted(pairs) if self._sort_mappings else pairs))
 
 
-class Trusted:
+class Trusted(dict[type, bool]):
     """Tells for which classes msgspec writes all that an instance holds, and in the right order.
+
+    A dict, because nothing else is looked up as fast; it fills itself.
 
     Args:
         custom: The custom types; msgspec does not ask about all of them.
         never: For an order that msgspec does not have.
     """
 
-    __slots__ = ("_known", "_never")
+    __slots__ = ("_never",)
 
     def __init__(self, custom: CustomTypes, *, never: bool = False) -> None:
+        super().__init__()
         self._never = never or custom.override
-        self._known: dict[type, bool] = {}
 
-    def __call__(self, cls: type) -> bool:
-        """Return the answer, found out once a class."""
-        known = self._known.get(cls)
-        if known is None:
-            if len(self._known) >= _MAX_CLASSES:
-                self._known.clear()
-            known = self._known[cls] = not self._never and not _has_private_fields(cls)
+    def __missing__(self, cls: type) -> bool:
+        if len(self) >= _MAX_CLASSES:
+            self.clear()
+        self[cls] = known = not self._never and not _has_private_fields(cls)
         return known
 
 
@@ -252,6 +263,13 @@ def _field_names(cls: Any) -> list[str] | None:
         return [item.name for item in fields(cls)]
     attributes = getattr(cls, "__attrs_attrs__", None)
     return None if attributes is None else [item.name for item in attributes]
+
+
+def may_hide_nan(data: bytes) -> bool:
+    """Tell whether JSON has a null, or text that may be NaN: the rest cannot have been NaN."""
+    # `find` takes half as long as `in`, and a single byte is found at the speed of memory.
+    find = data.find
+    return (find(b"l") >= 0 and find(b"null") >= 0) or find(b"N") >= 0 or find(b"I") >= 0
 
 
 def has_non_finite(value: Any, reduce: Callable[[Any], Any] | None = None) -> bool:
@@ -278,6 +296,17 @@ def leaves(value: Any, reduce: Callable[[Any], Any] | None = None) -> Iterator[A
             parts.extend(_iterate(part))
         else:
             parts.append(msgspec.to_builtins(part, builtin_types=_LEAVES, enc_hook=reduce))
+
+
+def _plain(value: Any) -> Any:
+    # The builtin types' own methods: a subclass may have overridden its conversions.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return bytes(memoryview(value))
 
 
 def _items(mapping: Any) -> Iterable[tuple[Any, Any]]:

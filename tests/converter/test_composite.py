@@ -1,5 +1,8 @@
 """The composite: who takes a value, who reads a payload, and what is said when nobody does."""
 
+import gc
+import weakref
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 import pytest
@@ -182,3 +185,79 @@ def test_composites_are_equal_by_their_converters() -> None:
     assert CompositePayloadConverter() == CompositePayloadConverter(*default_converters())
     assert CompositePayloadConverter(NullConverter()) != CompositePayloadConverter()
     assert "NullConverter" in repr(CompositePayloadConverter(NullConverter()))
+
+
+@dataclass
+class Sample:
+    raw: bytes
+
+
+class Reading(Sample):
+    pass
+
+
+def test_a_class_can_prefer_an_encoding() -> None:
+    """Instances of the class and of its subclasses get it, and nothing else does."""
+    composite = CompositePayloadConverter(*default_converters(), prefer={Sample: "binary/msgpack"})
+    for value in (Sample(b"x"), Reading(b"x")):
+        payload = composite.to_payload(value)
+        assert b"binary/msgpack" == payload.metadata["encoding"]
+        assert value == composite.from_payload(payload, type(value))
+    assert b"json/plain" == composite.to_payload([Sample(b"x")]).metadata["encoding"]
+
+
+def test_a_preference_without_a_converter_is_refused() -> None:
+    """The error names what there is."""
+    with pytest.raises(ConfigurationError, match=r"Sample prefers binary/arrow.*json/plain"):
+        CompositePayloadConverter(*default_converters(), prefer={Sample: "binary/arrow"})
+
+
+def test_a_preferred_converter_that_declines_is_an_error() -> None:
+    """A value is not sent somewhere else than it was meant to go."""
+    composite = CompositePayloadConverter(*default_converters(), prefer={Sample: "binary/plain"})
+    with pytest.raises(ConversionError, match="no converter takes a value of type Sample"):
+        composite.to_payload(Sample(b"x"))
+
+
+def test_a_converter_that_selects_by_class_is_asked_once_a_class() -> None:
+    """What cannot be its business costs nothing from the second value on."""
+    asked: list[type] = []
+
+    class Selective:
+        encoding = "test/selective"
+
+        def can_take(self, cls: type) -> bool:
+            asked.append(cls)
+            return False
+
+        def to_payload(self, value: Any) -> Payload | None:
+            raise AssertionError("it said that it takes nothing")
+
+        def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+            return None
+
+    composite = CompositePayloadConverter(*default_converters(also=[Selective()]))
+    for value in (1, 2, "a", 3, "b"):
+        composite.to_payload(value)
+    assert [int, str] == asked
+
+
+def test_classes_that_come_and_go_are_not_kept() -> None:
+    """Thousands of classes, each written once, are freed, all but as many as are remembered."""
+    composite = CompositePayloadConverter()
+    alive: list[weakref.ref[type]] = []
+    for number in range(1000):
+        cls = make_dataclass(f"Model{number}", [("value", int)])
+        composite.to_payload(cls(1))
+        alive.append(weakref.ref(cls))
+        del cls
+    gc.collect()
+    assert sum(item() is not None for item in alive) <= 300
+
+
+def test_a_further_converter_replaces_one_of_the_same_encoding() -> None:
+    """`also` is how the options of a converter are changed."""
+    json = JsonConverter(allow_nan=True)
+    composite = CompositePayloadConverter(*default_converters(also=[json]))
+    assert json in composite.converters
+    assert 6 == len(composite.converters)

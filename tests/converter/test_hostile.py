@@ -6,10 +6,12 @@ import decimal
 import enum
 import json
 import uuid
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+import pydantic
+import pydantic.dataclasses
 import pytest
 from google.protobuf import any_pb2, descriptor_pb2, field_mask_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
@@ -46,6 +48,31 @@ class Pair(NamedTuple):
     second: float = 0.0
 
 
+class Mixed(enum.Enum):
+    TEXT = "a"
+    NUMBER = 1
+    PAIR = (1, 2)
+
+
+@dataclass
+class Tagged:
+    name: str
+    number: int = field(init=False, default=0)
+    inner: "Tagged | Node | None" = None
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    children: "list[Model]" = []
+    secret: pydantic.SecretStr | None = None
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    number: Annotated[int, pydantic.Field(ge=0)]
+    data: bytes = b""
+
+
 HINTS: list[Any] = [
     None,
     int,
@@ -75,6 +102,16 @@ HINTS: list[Any] = [
     uuid.UUID,
     decimal.Decimal,
     int | str | None,
+    Node | Pair | None,
+    Node | Tagged | dict[str, Any],
+    list[Tagged | Node],
+    dict[Mixed, Tagged],
+    dict[Annotated[int, pydantic.Field(ge=0)], bytes],
+    Model,
+    list[Model | Node],
+    Checked,
+    Mixed | int,
+    set[int] | list[str] | tuple[int, str],
 ]
 MESSAGES: list[type[Message]] = [
     any_pb2.Any,

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import attrs
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from sealwire.converter import JsonConverter
-from sealwire.errors import ConversionError
+from sealwire.errors import ConfigurationError, ConversionError
 from sealwire.testing.strategies import json_values
 
 JSON = JsonConverter()
@@ -380,3 +380,35 @@ def test_a_value_is_never_declined() -> None:
     """The converter is the last of a composite: what it cannot write is an error there."""
     assert b"null" == _json(None)
     assert b'"eA=="' == _json(b"x")
+
+
+@dataclass
+class Declared:
+    b: int
+    a: dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("key_order", "data"),
+    [
+        ("sorted", b'{"a":{"x":1,"y":2},"b":1}'),
+        ("declared", b'{"b":1,"a":{"x":1,"y":2}}'),
+        ("kept", b'{"b":1,"a":{"y":2,"x":1}}'),
+    ],
+)
+def test_the_order_of_keys_can_be_chosen(key_order: Any, data: bytes) -> None:
+    """Everything is sorted, or mappings only, or nothing but sets."""
+    converter = JsonConverter(key_order=key_order)
+    payload = converter.to_payload(Declared(1, {"y": 2, "x": 1}))
+    assert payload is not None
+    assert data == payload.data
+    for value in ({"z", "a"}, [{"z", "a"}], Reading({"z", "a"})):
+        same = converter.to_payload(value)
+        assert same is not None
+        assert b'["a","z"]' in same.data
+
+
+def test_an_unknown_order_is_refused() -> None:
+    """The error names what there is."""
+    with pytest.raises(ConfigurationError, match="sorted, declared, kept"):
+        JsonConverter(key_order=cast("Any", "random"))

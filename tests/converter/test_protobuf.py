@@ -21,6 +21,7 @@ from temporalio.converter import BinaryProtoPayloadConverter, JSONProtoPayloadCo
 
 from sealwire.converter import (
     BinaryProtobufConverter,
+    CompositePayloadConverter,
     JsonProtobufConverter,
     PayloadConverter,
 )
@@ -265,3 +266,25 @@ def test_malformed_binary_data_is_named_and_not_quoted(
         BINARY.from_payload(_payload("binary/protobuf", STRUCT, data))
     assert "binary/protobuf" == caught.value.encoding
     assert "hunter2" not in everything_said(caught.value)
+
+
+def test_unknown_fields_survive_the_default_converters() -> None:
+    """JSON has no place for fields that this process does not know: such a message stays binary."""
+    newer = duration_pb2.Duration(seconds=1)
+    older = empty_pb2.Empty.FromString(newer.SerializeToString())
+    outer = any_pb2.Any()  # known to the last field
+    composite = CompositePayloadConverter()
+    payload = composite.to_payload(older)
+    assert b"binary/protobuf" == payload.metadata["encoding"]
+    again = composite.from_payload(payload)
+    assert newer == duration_pb2.Duration.FromString(again.SerializeToString())
+    assert b"json/protobuf" == composite.to_payload(outer).metadata["encoding"]
+
+
+def test_unknown_fields_inside_a_message_survive_too() -> None:
+    """They are found at any depth."""
+    inner = descriptor_pb2.FieldDescriptorProto.FromString(b"\xf8\x3f\x01")  # field 1023
+    message = descriptor_pb2.DescriptorProto(name="a", field=[inner])
+    payload = CompositePayloadConverter().to_payload(message)
+    assert b"binary/protobuf" == payload.metadata["encoding"]
+    assert message == CompositePayloadConverter().from_payload(payload)
