@@ -133,7 +133,9 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     """A wheel built from the checkout, and one built from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     # A copy, so that nothing from an earlier build can get in.
-    made = shutil.ignore_patterns(".venv*", ".git", "build", "dist", "*.egg-info", "__pycache__")
+    made = shutil.ignore_patterns(
+        "node_modules", ".venv*", ".git", "build", "dist", "*.egg-info", "__pycache__"
+    )
     source = shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=made)
     direct, by_sdist = folder / "direct", folder / "sdist"
     options = ("--no-isolation", "--outdir")
