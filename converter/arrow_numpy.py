@@ -81,7 +81,7 @@ def decode_array(data: bytes, dtype_name: bytes) -> Array:
     start = check_tensor(data)
     tensor = pa.ipc.read_tensor(pa.BufferReader(data))
     item = _ITEMS[tensor.type]
-    # pyarrow before 26 does not compare the shape with the size; numpy does.
+    # Not every pyarrow compares the shape with the size (apache/arrow#50063); numpy does.
     numbers, order = _laid_out(tensor, item, data, start)
     if numbers.nbytes != len(data) - start:
         raise Refused("the Arrow tensor has another size than its shape says")

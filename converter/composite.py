@@ -14,7 +14,7 @@ from sealwire.errors import (
 )
 from sealwire.payload import ENCODING, Payload, encoding_of
 
-from .base import PayloadConverter, SelectsByClass
+from .base import PayloadConverter
 from .binary import BytesConverter, NullConverter
 from .custom import CustomType
 from .hints import type_name
@@ -170,11 +170,16 @@ class CompositePayloadConverter:
         writers = tuple(
             item.to_payload
             for item in self.converters
-            if preferred in (None, item.encoding)
-            and (not isinstance(item, SelectsByClass) or item.can_take(cls))
+            if preferred in (None, item.encoding) and _may_take(item, cls)
         )
         # In Temporal's sandbox a class is a new object in every workflow run.
         if len(self._writers) >= _MAX_CLASSES:
             self._writers.clear()
         self._writers[cls] = writers
         return writers
+
+
+def _may_take(converter: PayloadConverter, cls: type) -> bool:
+    # Not by `isinstance`: for a protocol that is slow, and it is asked in every workflow run.
+    can_take: Any = getattr(converter, "can_take", None)
+    return can_take is None or can_take(cls)

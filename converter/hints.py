@@ -202,11 +202,12 @@ def _own_annotations(cls: type) -> Mapping[str, Any]:
     return inspect.get_annotations(cls)
 
 
-def reached(type_hint: Any) -> Iterator[Any]:
+def reached(type_hint: Any) -> Iterator[tuple[Any, tuple[Member, ...] | None]]:
     """Yield `type_hint` and every type inside of it and of its members, each once.
 
-    `Annotated` is yielded as it is, and the type in it as well. What there is beyond a thousand
-    types is left out: a generic class can contain itself with ever new arguments.
+    Each comes with its members, which are the expensive part. `Annotated` is yielded as it is, and
+    the type in it as well. What there is beyond a thousand types is left out: a generic class can
+    contain itself with ever new arguments.
     """
     seen: list[Any] = []
     waiting = [type_hint]
@@ -215,9 +216,10 @@ def reached(type_hint: Any) -> Iterator[Any]:
         if any(hint is item or hint == item for item in seen):
             continue
         seen.append(hint)
-        yield hint
+        fields = members(hint)
+        yield hint, fields
         waiting += arguments(hint)
-        waiting += [member.hint for member in members(hint) or ()]
+        waiting += [member.hint for member in fields or ()]
 
 
 def arguments(type_hint: Any) -> tuple[Any, ...]:

@@ -80,7 +80,9 @@ class MsgpackConverter:
         as_types = [CustomType(item.cls, _writes(item), _only_instances) for item in extensions]
         custom = CustomTypes((*self.types, *as_types))
         object.__setattr__(self, "_writer", _MsgpackWriter(custom))
-        object.__setattr__(self, "_read", TypedReader(_format(codes), custom).read)
+        object.__setattr__(
+            self, "_read", TypedReader(_format(codes) if codes else _FORMAT, custom).read
+        )
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert any value that MessagePack can say; see `PayloadConverter`.
@@ -170,3 +172,6 @@ def _format(codes: dict[int, MsgpackExtension[Any]]) -> Format:
         ),
         _canonical,
     )
+
+
+_FORMAT: Final = _format({})

@@ -10,16 +10,17 @@ import decimal
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
+from weakref import WeakSet
 
 import msgspec
 
 from sealwire.errors import PayloadError
 
 from .custom import CustomTypes
-from .hints import Member, class_of, element_types, members, metadata_of, reached, unwrapped
+from .hints import Member, class_of, element_types, metadata_of, reached, unwrapped
 from .misfit import Malformed, Misfit, TooDeep, misfit_of, unfit
 from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass
 from .rules import Rules
@@ -33,6 +34,7 @@ _MAX_PLANS: Final = 256
 _MAX_SHAPES: Final = 1024
 
 Read = Callable[[bytes], Any]
+Fields: TypeAlias = tuple[Member, ...] | None
 
 
 class Decoder(Protocol):
@@ -55,6 +57,8 @@ class Format:
         exact: Reads builtin types with all digits of a number, as a Decimal where need be.
         loose: Reads what the SDK's default converter has written and the decoder refuses; raises
             `Malformed`.
+        native: Classes that msgspec is known to read as they should be read, where there are no
+            custom types. All converters share it; it keeps no class alive.
     """
 
     encoding: str
@@ -63,6 +67,7 @@ class Format:
     text: bool = False
     exact: Read | None = None
     loose: Read | None = None
+    native: WeakSet[type] = field(default_factory=WeakSet[type])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +171,13 @@ class TypedReader:
     def _new_plan(self, type_hint: Any) -> Read:
         if type_hint is Any or type_hint is object:
             return self._untyped
+        shareable = isinstance(type_hint, type) and not len(self.custom)
+        if shareable and type_hint in self.format.native:
+            return self.format.decoder(type_hint, self._hook).decode
         shape = self.shape(type_hint)
         if shape.native:
+            if shareable:
+                self.format.native.add(type_hint)
             return self.format.decoder(type_hint, self._hook).decode
         if not shape.pydantic:
             return lambda data: self._by_rules(data, type_hint)
@@ -197,35 +207,39 @@ class TypedReader:
     def _survey(self, type_hint: Any) -> Shape:
         try:
             everything = list(reached(type_hint))
-            fields = members(type_hint)
         except Exception as err:  # noqa: BLE001 - whatever evaluating a class' annotations raises
             return Shape(reason=str(err))
+        hint, fields = everything[0]
+        inside = [item for item, _ in everything]
         found = Shape(
             pydantic=self._suits_pydantic(everything),
-            decimals=decimal.Decimal in everything,
-            binary=bytes in everything or bytearray in everything,
+            decimals=decimal.Decimal in inside,
+            binary=bytes in inside or bytearray in inside,
             members=fields,
-            choices=self._choices(everything[0]),
-            model=_model_reader(everything[0]),
+            choices=self._choices(hint),
+            model=_model_reader(hint),
         )
         try:
             self.format.decoder(type_hint, self._hook)
         except Exception as err:  # noqa: BLE001 - as above
             return replace(found, reason=str(err))
-        native = not found.pydantic and not any(map(self._needs_rule, everything))
+        native = not found.pydantic and not any(self._needs_rule(*item) for item in everything)
         return replace(found, native=native)
 
-    def _suits_pydantic(self, everything: list[Any]) -> bool:
+    def _suits_pydantic(self, everything: list[tuple[Any, Fields]]) -> bool:
         """Tell whether pydantic reads a whole type as our writers write it."""
-        if is_model(everything[0]):
-            return not is_pydantic_dataclass(everything[0])
-        return any(map(_is_pydantic, everything)) and not any(map(self._is_ours, everything))
+        hint, _ = everything[0]
+        if is_model(hint):
+            return not is_pydantic_dataclass(hint)
+        return any(_is_pydantic(item) for item, _ in everything) and not any(
+            self._is_ours(*item) for item in everything
+        )
 
-    def _is_ours(self, type_hint: Any) -> bool:
+    def _is_ours(self, type_hint: Any, fields: Fields) -> bool:
         cls = class_of(type_hint)
         return (
             cls in (bytes, bytearray)
-            or members(type_hint) is not None
+            or fields is not None
             or (isinstance(cls, type) and issubclass(cls, (Enum, msgspec.Struct)))
             or self.custom.of_hint(cls) is not None
         )
@@ -247,7 +261,7 @@ class TypedReader:
             found[written] = (*found.get(written, ()), choice)
         return found
 
-    def _needs_rule(self, type_hint: Any) -> bool:
+    def _needs_rule(self, type_hint: Any, fields: Fields) -> bool:
         """Tell whether msgspec would read a class, but not as its author meant it."""
         cls = class_of(type_hint)
         if _is_pydantic(type_hint) and (is_pydantic_dataclass(cls) or metadata_of(type_hint)):
@@ -261,7 +275,7 @@ class TypedReader:
         # msgspec sets the attributes and calls no constructor: a written one would be left out.
         code = getattr(cls.__init__, "__code__", None)
         generated = code is not None and code.co_filename.startswith(("<string>", "<attrs"))
-        return not generated or any(not item.init for item in members(type_hint) or ())
+        return not generated or any(not item.init for item in fields or ())
 
     def _error(self, misfit: Misfit, type_hint: Any) -> Exception:
         encoding = self.format.encoding
@@ -290,7 +304,7 @@ def _has_odd_keys(type_hint: Any) -> bool:
     cls, inner = class_of(type_hint), element_types(type_hint)
     if not (isinstance(cls, type) and issubclass(cls, Mapping) and len(inner) == 2):
         return False
-    keys = [class_of(hint) for hint in reached(inner[0])]
+    keys = [class_of(hint) for hint, _ in reached(inner[0])]
     return any(
         isinstance(key, type) and key not in _KEYS and not issubclass(key, Enum) for key in keys
     )

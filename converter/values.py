@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, Final
+from weakref import WeakSet
 
 import msgspec
 
@@ -244,18 +245,26 @@ class Trusted(dict[type, bool]):
         return known
 
 
+_PUBLIC: Final[WeakSet[type]] = WeakSet()
+
+
 def _has_private_fields(cls: type) -> bool:
     """Tell whether a class of attrs is reached whose names begin with `_`: msgspec drops those."""
+    if cls in _PUBLIC:  # remembered for all converters: the set keeps no class alive
+        return False
     try:
-        classes = [class_of(hint) for hint in reached(cls)]
+        classes = [(class_of(hint), fields) for hint, fields in reached(cls)]
     except Exception:  # noqa: BLE001 - whatever evaluating a class' annotations raises
         return False
-    return any(
-        name.startswith("_")
-        for item in classes
+    private = any(
+        field.name.startswith("_")
+        for item, fields in classes
         if hasattr(item, "__attrs_attrs__")
-        for name in _field_names(item) or ()
+        for field in fields or ()
     )
+    if not private:
+        _PUBLIC.add(cls)
+    return private
 
 
 def _field_names(cls: Any) -> list[str] | None:

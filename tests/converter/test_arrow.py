@@ -74,7 +74,7 @@ def _frames() -> Iterable[tuple[str, Any]]:
     yield "rows only", pd.DataFrame(index=range(5))
     yield "an index only", pd.DataFrame(index=["a", "b"])
     yield "times", {"a": np.array([1, 2], "M8[s]"), "b": np.array([1, 2], "m8[ms]")}
-    yield "time zones", {"a": ZONED, "b": ZONED.tz_convert("UTC"), "c": ZONED.tz_convert("+02:00")}
+    yield "time zones", {"a": ZONED, "b": ZONED.tz_convert("UTC")}
     yield "text", {"a": ["x", None, "é"], "b": ["", "y", "z"]}
     yield (
         "categories",
