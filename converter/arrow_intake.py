@@ -154,8 +154,9 @@ class _Stream:
         _check_type(message, message.scalar(field, 2, U8), message.table(field, 3))
         if depth > MAX_DEPTH:
             raise Refused("the Arrow types are nested too deeply")
-        extension = message.pairs(field, 6).get(_EXTENSION)
-        if extension is not None and (extension not in _PANDAS_EXTENSIONS or depth > 1):
+        # All of them: pyarrow builds the first, and a dict would have the last.
+        extensions = {value for key, value in message.pairs(field, 6) if key == _EXTENSION}
+        if extensions and (depth > 1 or not extensions <= _PANDAS_EXTENSIONS):
             raise Refused("Arrow extension types are not supported: convert the column first")
         encoding = message.table(field, 4)
         if encoding:

@@ -111,12 +111,12 @@ class Message:
         except UnicodeDecodeError:  # polars panics
             raise Refused("the Arrow metadata is not in UTF-8") from None
 
-    def pairs(self, table: int, index: int) -> dict[bytes, bytes]:
-        """Return a vector of tables `KeyValue`."""
-        return {
-            bytes(self.vector(pair, 0, 1)): bytes(self.vector(pair, 1, 1))
+    def pairs(self, table: int, index: int) -> list[tuple[bytes, bytes]]:
+        """Return a vector of tables `KeyValue`, in which a key may be twice."""
+        return [
+            (bytes(self.vector(pair, 0, 1)), bytes(self.vector(pair, 1, 1)))
             for pair in self.tables(table, index)
-        }
+        ]
 
     def _field(self, table: int, index: int) -> int:
         vtable = table - self._number(table, I32)

@@ -7,29 +7,27 @@ for bytes and dates. Everything here works on builtin types and is off the usual
 
 from __future__ import annotations
 
-import collections
 import collections.abc as abc
 import datetime as dt
 import decimal
-import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 
+from .containers import read_array, read_mapping, read_members
 from .hints import (
     UNIONS,
-    Member,
     class_of,
-    element_types,
     metadata_of,
     type_name,
     unwrapped,
 )
 from .misfit import Misfit, TooDeep, expected, is_array, is_object, misfit_of
-from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass, model_fields
+from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass
+from .unions import surplus
 
 if TYPE_CHECKING:
     from .typed import TypedReader
@@ -40,7 +38,6 @@ _DATES: Final[dict[Any, Callable[[str], Any]]] = {
     dt.date: dt.date.fromisoformat,
     dt.time: dt.time.fromisoformat,
 }
-_DATE_LENGTH: Final = len("2024-02-29")
 # Beyond it a float has no room for every integer, so that 2**53 + 1 would become another number.
 _MAX_EXACT: Final = 2**53
 
@@ -132,20 +129,20 @@ class Rules:
             raise self._unknown(type_hint)
         members = self._reader.shape(type_hint).members
         if members is not None:
-            return self._members(cls, members, value)
+            return read_members(self.read, cls, members, value)
         return self._class(type_hint, cls, value)
 
     def _class(self, type_hint: Any, cls: Any, value: Any) -> Any:
         if issubclass(cls, Enum):
             return self._one_of(type_hint, value)
         if issubclass(cls, abc.Mapping):
-            return self._mapping(type_hint, cls, value)
+            return read_mapping(self.read, type_hint, cls, value, text=self._reader.format.text)
         if issubclass(cls, _BASES):
             return self._builtin(cls, value)
         if cls in _DATES and isinstance(value, str):
             return _DATES[cls](value)
         if issubclass(cls, abc.Iterable):
-            return self._array(type_hint, cls, value)
+            return read_array(self.read, type_hint, cls, value)
         parse = getattr(cls, "parse_obj", None)  # pydantic before its version 2
         if callable(parse) and isinstance(value, dict):
             return parse(value)
@@ -196,7 +193,7 @@ class Rules:
             return self._by_pydantic(type_hint, value)
         # It is written like any dataclass, so it is read like one; its constructor validates.
         try:
-            return self._members(class_of(type_hint), shape.members, value)
+            return read_members(self.read, class_of(type_hint), shape.members, value)
         except TooDeep:
             raise
         except Exception:  # whatever a class' own code raises
@@ -226,48 +223,13 @@ class Rules:
                 raise
             except Misfit:
                 continue
-            surplus = self._surplus(arm, value)
-            if surplus == 0:
+            left_out = surplus(self._reader.shape, arm, value)
+            if left_out == 0:
                 return result
-            found.append((surplus, result))
+            found.append((left_out, result))
         if not found:
             raise expected(" | ".join(map(type_name, arms)), value)
         return min(found, key=lambda item: item[0])[1]
-
-    def _surplus(self, type_hint: Any, value: Any) -> int:
-        """Count the keys that a class has too few or too many for a value, here and inside."""
-        hint = unwrapped(type_hint)
-        while metadata_of(hint):
-            hint = unwrapped(hint.__origin__)
-        if class_of(hint) in UNIONS:
-            return 0
-        if is_array(value):
-            return self._surplus_of_items(hint, value)
-        if not is_object(value):
-            return int(_is_second_choice(hint, value))
-        names = self._fields(hint, value)
-        if names is None:
-            # A mapping takes every object: it comes after the classes that do.
-            inner = element_types(hint)
-            known = (self._surplus(inner[1], item) for item in value.values() if len(inner) == 2)
-            return len(value) + 1 + sum(known)
-        return len(names.keys() ^ value.keys()) + sum(
-            self._surplus(names[key], item) for key, item in value.items() if key in names
-        )
-
-    def _surplus_of_items(self, hint: Any, value: list[Any]) -> int:
-        inner = element_types(hint)
-        if not inner:
-            return 0
-        if class_of(hint) is not tuple or inner[-1] is ...:
-            inner = (inner[0],) * len(value)
-        return max(map(self._surplus, inner, value), default=0)
-
-    def _fields(self, hint: Any, value: Any) -> dict[str, Any] | None:
-        if is_model(hint):
-            return model_fields(hint, value)
-        members = self._reader.shape(hint).members
-        return None if members is None else {member.name: member.hint for member in members}
 
     def _one_of(self, type_hint: Any, value: Any) -> Any:
         """Find the choice that is written like `value`."""
@@ -278,72 +240,6 @@ class Rules:
         if not fitting:
             raise Misfit("the value was refused")
         return fitting[0]
-
-    def _members(self, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
-        if issubclass(cls, tuple):
-            return self._named_tuple(cls, members, value)
-        if not is_object(value):
-            raise expected("object", value)
-        found: dict[str, Any] = {}
-        for member in members:
-            if member.name in value:
-                with _Inside(f".{member.name}"):
-                    found[member.name] = self.read(member.hint, value[member.name])
-            elif member.required:
-                raise Misfit(f"Object missing required field {member.name}")
-        given = [item for item in members if item.init and item.name in found]
-        made = cls(**{item.argument: found[item.name] for item in given})
-        for member in members:
-            if not member.init and member.name in found:
-                # The constructor does not take it, but it was written. A frozen class has to bear.
-                object.__setattr__(made, member.name, found[member.name])
-        return made
-
-    def _named_tuple(self, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
-        if not is_array(value):
-            raise expected("array", value)
-        least = sum(member.required for member in members)
-        if not least <= len(value) <= len(members):
-            raise Misfit(f"Expected array of length {len(members)}, got {len(value)}")
-        return cls(*self._each((member.hint for member in members), value))
-
-    def _mapping(self, type_hint: Any, cls: Any, value: Any) -> Any:
-        if not is_object(value):
-            raise expected("object", value)
-        make: Any = cls  # not narrowed by what follows
-        inner = element_types(type_hint)
-        if issubclass(cls, collections.Counter):
-            inner = (*inner[:1], int)
-        key_hint, hint = inner if len(inner) == 2 else (Any, Any)
-        found: dict[Any, Any] = {}
-        for key, item in value.items():
-            with _Inside("[...]"):
-                found[self._key(key_hint, key)] = self.read(hint, item)
-        if inspect.isabstract(make):
-            return found
-        return make(None, found) if _is_default_dict(cls) else make(found)
-
-    def _key(self, type_hint: Any, key: Any) -> Any:
-        if not self._reader.format.text or not isinstance(key, str):
-            return self.read(type_hint, key)
-        # JSON has text keys only: a number, true, false or null is written as its text.
-        literal = _literal(key)
-        try:
-            found = self.read(type_hint, key)
-        except Misfit:
-            if literal is key:
-                raise
-            return self.read(type_hint, literal)
-        if isinstance(found, Enum) and literal is not key:
-            self._refuse_twin(type_hint, literal)
-        return found
-
-    def _refuse_twin(self, type_hint: Any, literal: Any) -> None:
-        try:
-            self.read(type_hint, literal)
-        except Misfit:
-            return
-        raise Misfit(f"{type_name(type_hint)} has several values that are the same as keys")
 
     def _builtin(self, cls: Any, value: Any) -> Any:
         if cls is int and _is_whole(value):
@@ -361,48 +257,6 @@ class Rules:
             raise Misfit(f"the constructor of {type_name(cls)} does not keep what it is given")
         return made
 
-    def _array(self, type_hint: Any, cls: Any, value: Any) -> Any:
-        if not is_array(value):
-            raise expected("array", value)
-        make: Any = cls  # not narrowed by what follows
-        inner = element_types(type_hint)
-        if cls is tuple and inner and inner[-1] is not ...:
-            inner = () if inner == ((),) else inner
-            if len(inner) != len(value):
-                raise Misfit(f"Expected array of length {len(inner)}, got {len(value)}")
-            return make(self._each(inner, value))
-        if cls is list:
-            return list(self._each((inner[0] if inner else Any for _ in value), value))
-        found: Any = self.read(list[inner[0]], value) if inner else value  # type: ignore[valid-type]
-        if not inspect.isabstract(cls):
-            return make(found)
-        return set(found) if issubclass(cls, abc.Set) else found
-
-    def _each(self, hints: Any, items: list[Any]) -> Iterator[Any]:
-        for index, (hint, item) in enumerate(zip(hints, items, strict=False)):
-            with _Inside(f"[{index}]"):
-                yield self.read(hint, item)
-
-
-class _Inside:
-    """Adds a place to every misfit that leaves the block."""
-
-    __slots__ = ("_place",)
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, Misfit) and not isinstance(error, TooDeep):
-            raise error.inside(self._place)
-
-
-def _is_default_dict(cls: Any) -> bool:
-    return issubclass(cls, collections.defaultdict)
-
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, decimal.Decimal) and math.isfinite(float(value))
@@ -410,20 +264,6 @@ def _is_finite(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT
-
-
-def _is_second_choice(type_hint: Any, value: Any) -> bool:
-    """Tell whether a type takes a value that another type would take as it is."""
-    if isinstance(value, (int, float)):
-        return type_hint in (int, float) and type(value) is not type_hint
-    return type_hint is dt.datetime and isinstance(value, str) and len(value) == _DATE_LENGTH
-
-
-def _literal(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return text
 
 
 def _without_decimals(value: Any) -> Any:

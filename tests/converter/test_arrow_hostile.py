@@ -281,13 +281,20 @@ def test_an_extension_is_not_built() -> None:
             built.append(serialized)
             return cls()
 
+    name, harmless = ("ARROW:extension:name", "test.spy"), ("ARROW:extension:name", "pandas.period")
+    text = ("ARROW:extension:metadata", "text")
     pa.register_extension_type(Spy())
     try:
-        data = _stream(_batch(pa.ExtensionArray.from_storage(Spy(), pa.array([1]))))
-        assert "extension" in _refused(_of("pyarrow.Table", data))
-        assert not built
-        pa.ipc.open_stream(data)
-        assert [b"text"] == built
+        for entries in ([name, text], [name, harmless, text], [harmless, name, text]):
+            metadata = pa.KeyValueMetadata(entries)
+            field = pa.field("a", pa.int64(), metadata=metadata)
+            batch = pa.RecordBatch.from_arrays([pa.array([1])], schema=pa.schema([field]))
+            assert "extension" in _refused(_of("pyarrow.Table", _stream(batch)))
+            assert not built
+            if entries[0] == name:
+                pa.ipc.open_stream(_stream(batch))  # so pyarrow builds it
+                assert [b"text"] == built
+                built.clear()
     finally:
         pa.unregister_extension_type("test.spy")
 
