@@ -16,6 +16,11 @@ from sealwire.errors import ConfigurationError
 
 T = TypeVar("T")
 
+TWIN: Final = (
+    "its CustomType is for another import of the module: pass the module through the workflow "
+    "sandbox, or name a factory for the converters in the configuration"
+)
+
 # What the encoders write without asking anybody.
 _NATIVE: Final = (
     *(str, int, float, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict),
@@ -78,6 +83,14 @@ class CustomTypes:
             if cls in self._by_class:
                 return self._by_class[cls]
         return None
+
+    def has_twin_of(self, cls: Any) -> bool:
+        """Tell whether there is a class of the same name that is another object.
+
+        In Temporal's sandbox a module that is not passed through is imported anew.
+        """
+        names = {(item.__module__, item.__qualname__) for item in self._by_class}
+        return (getattr(cls, "__module__", None), getattr(cls, "__qualname__", None)) in names
 
     def of_hint(self, type_hint: Any) -> CustomType[Any] | None:
         """Return the custom type of a class that is used as a hint."""

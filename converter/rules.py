@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 
 from .containers import read_array, read_mapping, read_members
+from .custom import TWIN
 from .hints import (
     UNIONS,
     class_of,
@@ -149,9 +150,10 @@ class Rules:
         raise self._unknown(type_hint)
 
     def _unknown(self, type_hint: Any) -> Misfit:
+        fix = TWIN if self._reader.custom.has_twin_of(type_hint) else "give it a CustomType"
         return Misfit(
             self._reader.shape(type_hint).reason
-            or f"{type_name(type_hint)} is not a type that can be read; give it a CustomType"
+            or f"{type_name(type_hint)} is not a type that can be read; {fix}"
         )
 
     def _custom(self, custom: Any, cls: Any, value: Any) -> Any:

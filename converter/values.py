@@ -20,7 +20,7 @@ import msgspec
 
 from sealwire.errors import ConversionError
 
-from .custom import CustomTypes
+from .custom import TWIN, CustomTypes
 from .hints import class_of, reached, type_name
 
 # Left alone by `Rewriter`: each format has its own way to write them.
@@ -123,7 +123,11 @@ class Reducer:
             return list(value)
         raise self.refused(
             f"a value of type {type_name(cls)}; "
-            "turn it into a dataclass, or give the converter a CustomType for it"
+            + (
+                TWIN
+                if self._custom.has_twin_of(cls)
+                else "turn it into a dataclass, or give the converter a CustomType for it"
+            )
         )
 
     def plain(self, value: Any) -> Any:

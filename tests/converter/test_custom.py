@@ -266,3 +266,15 @@ def test_extension_data_that_cannot_be_read_is_refused(
     with pytest.raises(ConversionError) as caught:
         converter.from_payload(payload, hint)
     assert SECRET[:4] not in everything_said(caught.value)
+
+
+@pytest.mark.parametrize("make", ENCODINGS)
+def test_a_class_that_was_imported_twice_is_explained(
+    make: Callable[[Iterable[CustomType[Any]]], PayloadConverter],
+) -> None:
+    """In the workflow sandbox a class can be another object than the one with the functions."""
+    other = type("Money", (), {"__module__": Money.__module__, "__qualname__": "Money"})
+    with pytest.raises(ConversionError, match="pass the module through the workflow sandbox"):
+        make([MONEY]).to_payload(other())
+    with pytest.raises(ConversionError, match="pass the module through the workflow sandbox"):
+        _there_and_back(make([MONEY]), "1 EUR", other)
