@@ -23,10 +23,11 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
+from .exactness import Trusted, has_non_finite, leaves
 from .misfit import Malformed
 from .model_writer import ModelWriter
 from .typed import Format, TypedReader
-from .values import Reducer, Rewriter, Trusted, has_non_finite, leaves
+from .values import Reducer, Rewriter
 
 # msgspec's names; it has none that sorts sets and keeps mappings.
 _ORDERS: Final[dict[str, Literal["sorted", "deterministic"] | None]] = {

@@ -17,10 +17,11 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
+from .exactness import Trusted
 from .misfit import Misfit, is_array, is_object
 from .model_writer import ModelWriter
 from .typed import Format, TypedReader
-from .values import Reducer, Rewriter, Trusted
+from .values import Reducer, Rewriter
 
 T = TypeVar("T")
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import math
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from typing import Any, Final
-from weakref import WeakSet
 
 import msgspec
 
 from sealwire.errors import ConversionError
 
 from .custom import TWIN, CustomTypes
-from .hints import class_of, reached, type_name
+from .hints import type_name
 
 # Left alone by `Rewriter`: each format has its own way to write them.
-_LEAVES: Final[tuple[type, ...]] = (
+LEAVES: Final[tuple[type, ...]] = (
     bytes,
     bytearray,
     memoryview,
@@ -37,7 +35,7 @@ _LEAVES: Final[tuple[type, ...]] = (
 )
 _SCALARS: Final = (str, int, float, bytes, bytearray)
 _MAX_CLASSES: Final = 256
-_ATOMS: Final = (str, int, float, *_LEAVES, msgspec.Raw, msgspec.msgpack.Ext)
+ATOMS: Final = (str, int, float, *LEAVES, msgspec.Raw, msgspec.msgpack.Ext)
 
 
 class Reducer:
@@ -191,7 +189,7 @@ class Rewriter:
         made = self._reduce.custom(value)
         if made is not None:
             return self(made[0])
-        if value is None or isinstance(value, _ATOMS):
+        if value is None or isinstance(value, ATOMS):
             return value if self._leaf is None else self._leaf(value)  # pyright: ignore[reportUnknownVariableType]
         if isinstance(value, Mapping):
             return self._mapping(value)
@@ -202,14 +200,14 @@ class Rewriter:
                 set_ones.sort()
             return {name: self(getattr(value, name)) for name in set_ones}
         if isinstance(value, Set):
-            return sorted((self(item) for item in _iterate(value)), key=self._order)
+            return sorted((self(item) for item in iterate(value)), key=self._order)
         if isinstance(value, (list, tuple, deque)):
-            return [self(item) for item in _iterate(value)]
+            return [self(item) for item in iterate(value)]
         # An enum, or an instance of a class that msgspec knows, such as its own `Struct`.
         return self(
             msgspec.to_builtins(
                 value,
-                builtin_types=_LEAVES,
+                builtin_types=LEAVES,
                 order="sorted" if self._sort_fields else "deterministic",
                 enc_hook=self._reduce.plain,
             )
@@ -226,89 +224,11 @@ class Rewriter:
         return dict(pairs[order] for order in (sorted(pairs) if self._sort_mappings else pairs))
 
 
-class Trusted(dict[type, bool]):
-    """Tells for which classes msgspec writes all that an instance holds, and in the right order.
-
-    A dict, because nothing else is looked up as fast; it fills itself.
-
-    Args:
-        custom: The custom types; msgspec does not ask about all of them.
-        never: For an order that msgspec does not have.
-    """
-
-    __slots__ = ("_never",)
-
-    def __init__(self, custom: CustomTypes, *, never: bool = False) -> None:
-        super().__init__()
-        self._never = never or custom.override
-
-    def __missing__(self, cls: type) -> bool:
-        if len(self) >= _MAX_CLASSES:
-            self.clear()
-        self[cls] = known = not self._never and not _has_private_fields(cls)
-        return known
-
-
-_PUBLIC: Final[WeakSet[type]] = WeakSet()
-
-
-def _has_private_fields(cls: type) -> bool:
-    """Tell whether a class of attrs is reached whose names begin with `_`: msgspec drops those."""
-    if cls in _PUBLIC:  # remembered for all converters: the set keeps no class alive
-        return False
-    try:
-        classes = [(class_of(hint), fields) for hint, fields in reached(cls)]
-    except Exception:  # noqa: BLE001 - whatever evaluating a class' annotations raises
-        return False
-    private = any(
-        field.name.startswith("_")
-        for item, fields in classes
-        if hasattr(item, "__attrs_attrs__")
-        for field in fields or ()
-    )
-    if not private:
-        _PUBLIC.add(cls)
-    return private
-
-
 def _field_names(cls: Any) -> list[str] | None:
     if is_dataclass(cls):
         return [item.name for item in fields(cls)]
     attributes = getattr(cls, "__attrs_attrs__", None)
     return None if attributes is None else [item.name for item in attributes]
-
-
-def may_hide_nan(data: bytes) -> bool:
-    """Tell whether JSON has a null, or text that may be NaN: the rest cannot have been NaN."""
-    # `find` takes half as long as `in`, and a single byte is found at the speed of memory.
-    find = data.find
-    return (find(b"l") >= 0 and find(b"null") >= 0) or find(b"N") >= 0 or find(b"I") >= 0
-
-
-def has_non_finite(value: Any, reduce: Callable[[Any], Any] | None = None) -> bool:
-    """Tell whether a float that is NaN or infinite is anywhere inside `value`."""
-    return any(
-        isinstance(leaf, float) and not math.isfinite(leaf) for leaf in leaves(value, reduce)
-    )
-
-
-def leaves(value: Any, reduce: Callable[[Any], Any] | None = None) -> Iterator[Any]:
-    """Yield what is inside of `value` and no container; dates stay what they are.
-
-    Args:
-        value: What msgspec can encode.
-        reduce: The `enc_hook` that it needs for that.
-    """
-    parts: list[Any] = [value]
-    for part in parts:  # grows meanwhile: a recursion would reach its limit before msgspec does
-        if part is None or isinstance(part, _ATOMS):
-            yield part
-        elif isinstance(part, dict):
-            parts.extend(part.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        elif isinstance(part, (list, tuple, Set)):
-            parts.extend(_iterate(part))
-        else:
-            parts.append(msgspec.to_builtins(part, builtin_types=_LEAVES, enc_hook=reduce))
 
 
 def _plain(value: Any) -> Any:
@@ -326,5 +246,6 @@ def _items(mapping: Any) -> Iterable[tuple[Any, Any]]:
     return mapping.items()  # type: ignore[no-any-return]
 
 
-def _iterate(values: Any) -> Iterable[Any]:
+def iterate(values: Any) -> Iterable[Any]:
+    """Return a collection of anything as what it is, for the type checkers."""
     return values  # type: ignore[no-any-return]
