@@ -23,6 +23,7 @@ from common import (
     Series,
     calls_a_sample,
     conditions,
+    new_table,
     order,
     parse,
     settle_heap,
@@ -30,9 +31,7 @@ from common import (
     take_turns,
 )
 from pydantic import BaseModel
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DefaultPayloadConverter
 
@@ -229,14 +228,7 @@ def print_tables(results: Sequence[Result], pace: Pace) -> None:
     console = Console()
     for case, direction in dict.fromkeys((one.case, one.direction) for one in results):
         rows = [one for one in results if (one.case, one.direction) == (case, direction)]
-        table = Table(
-            title=f"{direction}: {case}",
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            show_edge=False,
-            padding=(0, 1, 0, 0),
-        )
-        table.add_column("", no_wrap=True)
+        table = new_table(f"{direction}: {case}")
         for heading in ("µs", "±", "bytes", "faster", "/floor"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)

@@ -30,6 +30,7 @@ from common import (
     Series,
     calls_a_sample,
     conditions,
+    new_table,
     order,
     parse,
     settle_heap,
@@ -38,9 +39,7 @@ from common import (
 )
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from temporalcodec.encryption import EncryptionCodec as PeerCodec
 from temporalcodec.encryption import Key as PeerKey
 from temporalio.converter import DataConverter as SdkConverter
@@ -351,14 +350,7 @@ def print_tables(results: Sequence[Result], pace: Pace) -> None:
     """Print a table for each case and direction, of 80 columns at most."""
     console = Console()
     for case, direction in dict.fromkeys((one.case, one.direction) for one in results):
-        table = Table(
-            title=f"{direction}: {case}",
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            show_edge=False,
-            padding=(0, 1, 0, 0),
-        )
-        table.add_column("", no_wrap=True)
+        table = new_table(f"{direction}: {case}")
         for heading in ("µs", "±", "bytes", "/plain", "/codec", "/floor"):
             table.add_column(heading, justify="right", no_wrap=True)
         for one in results:

@@ -15,8 +15,10 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from google.protobuf.internal import api_implementation
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 SEED: Final = 20_250_101
 MEBIBYTE: Final = 1024 * 1024
@@ -153,6 +155,15 @@ def conditions(packages: Sequence[str]) -> dict[str, str]:
         "protobuf implementation": api_implementation.Type(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
     }
+
+
+def new_table(title: str) -> Table:
+    """Return a table with a first column for names."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("", no_wrap=True)
+    return table
 
 
 def parse(description: str, arguments: Sequence[str] | None) -> tuple[Pace, argparse.Namespace]:
