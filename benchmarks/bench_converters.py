@@ -133,7 +133,7 @@ def variants(case: Case) -> list[Variant]:
     return [
         Variant(name, theirs.to_payload, theirs.from_payload),
         Variant(OURS, ours.to_payload, ours.from_payload),
-        Variant("sealwire json, declared", declared.to_payload, declared.from_payload),
+        Variant("sealwire declared", declared.to_payload, declared.from_payload),
         Variant("sealwire msgpack", msgpack.to_payload, msgpack.from_payload),
         native(case),
     ]
@@ -242,7 +242,7 @@ def print_tables(results: Sequence[Result], pace: Pace) -> None:
                 f"{one.size:,}",
                 f"{faster:.1f}",
                 f"{over_floor:.2f}",
-                "█" * max(1, round(16 * faster / widest)),
+                "█" * max(1, round(10 * faster / widest)),
             )
         console.print(table)
         console.print()
