@@ -29,6 +29,7 @@ PASSTHROUGH_MODULES: Final = (
     "numpy",
     "pandas",
     "polars",
+    "pyarrow",
     "sealwire",
     "zstandard",
 )

@@ -19,7 +19,18 @@ from sealwire.codecs import (
     PolicyMode,
     SyncPayloadCodec,
 )
-from sealwire.converter import CompositePayloadConverter, NullConverter, PayloadConverter
+from sealwire.converter import (
+    CompositePayloadConverter,
+    CustomType,
+    JsonConverter,
+    MsgpackConverter,
+    MsgpackExtension,
+    NullConverter,
+    PayloadConverter,
+    SelectsByClass,
+    default_converters,
+)
+from sealwire.converter.arrow import ArrowConverter
 from sealwire.keys import Key, KeyProvider, Keyring, KeyState, KeySuite, StaticKeyProvider
 from sealwire.temporal import SealwirePlugin, data_converter
 
@@ -31,6 +42,33 @@ def protocols(keyring: Keyring, foreign: TemporalCodec) -> None:
     assert_type(CodecChain(*mixed), CodecChain)
     theirs: PayloadConverter = JSONPlainPayloadConverter()
     assert_type(CompositePayloadConverter(NullConverter(), theirs), CompositePayloadConverter)
+
+
+class Money:
+    """A class of the user's own."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def converters() -> None:
+    """Custom types know the class that their functions are about."""
+    money = CustomType(Money, to=lambda item: item.text, from_=Money)
+    assert_type(money, CustomType[Money])
+    extension = MsgpackExtension(
+        1, Money, lambda item: item.text.encode(), lambda data: Money(data.decode())
+    )
+    all_of_them: list[PayloadConverter] = [
+        JsonConverter([money], key_order="declared", allow_nan=True),
+        MsgpackConverter(extensions=[extension]),
+        ArrowConverter(writable=True),
+    ]
+    selective: SelectsByClass = ArrowConverter()
+    assert_type(selective.can_take(Money), bool)
+    made = CompositePayloadConverter(
+        *default_converters(types=[money], also=all_of_them), prefer={Money: "binary/msgpack"}
+    )
+    assert_type(made.from_payload(made.to_payload(Money("1 EUR")), Money), Any)
 
 
 def keys(provider: KeyProvider) -> None:
