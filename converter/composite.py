@@ -24,6 +24,7 @@ from .protobuf import BinaryProtobufConverter, JsonProtobufConverter
 
 _MAX_CLASSES: Final = 256
 
+Read = Callable[[Payload, Any], Any]
 Write = Callable[[Any], Payload | None]
 
 
@@ -79,14 +80,14 @@ class CompositePayloadConverter:
 
     converters: tuple[PayloadConverter, ...]
     prefer: Mapping[type, str]
-    _readers: dict[bytes, PayloadConverter] = field(repr=False, compare=False)
+    _readers: dict[bytes, Read] = field(repr=False, compare=False)
     _writers: dict[type, tuple[Write, ...]] = field(repr=False, compare=False)
 
     def __init__(
         self, *converters: PayloadConverter, prefer: Mapping[type, str] | None = None
     ) -> None:
         chosen = converters or default_converters()
-        readers = {item.encoding.encode(): item for item in chosen}
+        readers = {item.encoding.encode(): item.from_payload for item in chosen}
         names = [item.encoding for item in chosen]
         if len(readers) < len(chosen):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -123,15 +124,15 @@ class CompositePayloadConverter:
             ConversionError: The payload does not fit `type_hint`.
             UnknownEncodingError: No converter has this encoding.
         """
-        converter = self._readers.get(payload.metadata.get(ENCODING, b""))
-        if converter is None:
+        read = self._readers.get(payload.metadata.get(ENCODING, b""))
+        if read is None:
             encoding = encoding_of(payload)
             known = ", ".join(item.encoding for item in self.converters)
             raise UnknownEncodingError(
                 f"no converter reads the encoding {encoding} (known here: {known})",
                 encoding=encoding,
             )
-        return converter.from_payload(payload, type_hint)
+        return read(payload, type_hint)
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Convert values one by one; an error carries the position in `index`."""

@@ -36,6 +36,7 @@ _ORDERS: Final[dict[str, Literal["sorted", "deterministic"] | None]] = {
     "kept": None,
 }
 _METADATA: Final = serialized_metadata(Encoding.JSON)
+_SMALL: Final = 1024  # bytes
 # A date with an offset.
 _OFFSET: Final = re.compile(rb"T\d\d:\d\d:\d\d(?:\.\d+)?[+-]")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -66,7 +67,7 @@ class JsonConverter:
     key_order: Literal["sorted", "declared", "kept"] = "sorted"
     allow_nan: bool = False
     encoding: str = field(default="json/plain", init=False)
-    _writer: _JsonWriter = field(init=False, repr=False, compare=False)
+    _write: Callable[[Any], bytes] = field(init=False, repr=False, compare=False)
     _read: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +78,8 @@ class JsonConverter:
                 f"key_order {self.key_order!r} is not one of {', '.join(_ORDERS)}"
             )
         writer = _JsonWriter(custom, self.key_order, allow_nan=self.allow_nan)
-        object.__setattr__(self, "_writer", writer)
+        # Bound methods, because looking them up takes time in every call.
+        object.__setattr__(self, "_write", writer.write)
         object.__setattr__(self, "_read", TypedReader(_FORMAT, custom).read)
 
     def to_payload(self, value: Any) -> Payload | None:
@@ -87,7 +89,7 @@ class JsonConverter:
             ConversionError: JSON cannot represent the value.
         """
         payload = parse_payload(_METADATA)
-        payload.data = self._writer.write(value)
+        payload.data = self._write(value)
         return payload
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
@@ -135,9 +137,10 @@ class _JsonWriter:
         if data is None:  # outside of the handler, whose error may quote the value
             return self._write_copy(value)
         # What hides a change is looked for where it can be: msgspec writes NaN as null, and leaves
-        # out the seconds of an offset. A single byte is found at the speed of memory.
+        # out the seconds of an offset. A single byte is found at the speed of memory, which pays
+        # where there is much to look through.
         find = data.find
-        suspicious = (find(b"l") >= 0 and find(b"null") >= 0) or (
+        suspicious = ((len(data) < _SMALL or find(b"l") >= 0) and find(b"null") >= 0) or (
             find(b"T") >= 0 and _OFFSET.search(data)
         )
         return self._write_copy(value) if suspicious and self._changes(value) else data

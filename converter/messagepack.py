@@ -67,7 +67,7 @@ class MsgpackConverter:
     types: Iterable[CustomType[Any]] = ()
     extensions: Iterable[MsgpackExtension[Any]] = ()
     encoding: str = field(default="binary/msgpack", init=False)
-    _writer: _MsgpackWriter = field(init=False, repr=False, compare=False)
+    _write: Callable[[Any], bytes] = field(init=False, repr=False, compare=False)
     _read: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class MsgpackConverter:
         # An extension is a custom type as well: a hint names its class.
         as_types = [CustomType(item.cls, _writes(item), _only_instances) for item in extensions]
         custom = CustomTypes((*self.types, *as_types))
-        object.__setattr__(self, "_writer", _MsgpackWriter(custom))
+        object.__setattr__(self, "_write", _MsgpackWriter(custom).write)
         object.__setattr__(
             self, "_read", TypedReader(_format(codes) if codes else _FORMAT, custom).read
         )
@@ -92,7 +92,7 @@ class MsgpackConverter:
             ConversionError: MessagePack cannot represent the value.
         """
         payload = parse_payload(_METADATA)
-        payload.data = self._writer.write(value)
+        payload.data = self._write(value)
         return payload
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
