@@ -66,8 +66,10 @@ def unwrapped(type_hint: Any) -> Any:
             type_hint = type_hint.__bound__ or Any
         elif get_origin(type_hint) in _WRAPPERS:
             type_hint = get_args(type_hint)[0]
-        elif hasattr(type_hint, "__value__"):  # `type Name = ...`, from Python 3.12 on
-            type_hint = type_hint.__value__
+        elif hasattr(type_hint, "__value__"):  # `type Name[T] = ...`, from Python 3.12 on
+            names = getattr(class_of(type_hint), "__type_params__", ())
+            bound = dict(zip(names, get_args(type_hint), strict=False))
+            type_hint = _substitute(type_hint.__value__, bound)
         else:
             return type_hint
 

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, Type
 import msgspec
 import pydantic
 import pytest
+from typing_extensions import TypeAliasType
 
 from sealwire.converter import JsonConverter, MsgpackConverter, PayloadConverter
 from sealwire.converter.base import new_payload
+from sealwire.converter.hints import unwrapped
 from sealwire.errors import ConversionError, PayloadError, SealwireError
 from sealwire.payload import Payload
 
@@ -406,3 +408,12 @@ def test_big_data_for_any_rule_is_read_or_refused_in_time(
     error = _refusal(converter, payload, type_hint)
     assert error is None or error.__context__ is None
     assert time.process_time() - started < 5
+
+
+_Member = TypeVar("_Member")
+Pairs = TypeAliasType("Pairs", tuple[_Member, _Member], type_params=(_Member,))
+
+
+def test_a_named_alias_means_what_it_stands_for() -> None:
+    """`type Pairs[T] = tuple[T, T]` with an argument is that type with the argument in it."""
+    assert tuple[int, int] == unwrapped(Pairs[int])
