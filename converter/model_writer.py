@@ -11,9 +11,9 @@ import msgspec
 
 from sealwire.errors import ConversionError
 
+from .core_schema import schema_nodes
 from .exactness import may_hide_nan
 from .misfit import is_array, is_object
-from .models import schema_nodes
 
 # Kinds of pydantic's core schema that hold neither a set nor a float by themselves. What is not
 # listed may hold both: `any`, a serializer of the class' own, a kind that is yet to be invented.

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
+from .branching import branching_of
+from .core_schema import schema_nodes
 from .hints import class_of, metadata_of
 from .misfit import Misfit, is_object, kind_of
 
@@ -41,20 +43,23 @@ def model_fields(type_hint: Any, present: Mapping[str, Any]) -> dict[str, Any]:
 class ModelReader:
     """Reads one type with pydantic: a model, or a type that contains models."""
 
-    __slots__ = ("_json", "_python", "_schema")
+    __slots__ = ("_branching", "_json", "_python", "_schema")
 
     def __init__(self, type_hint: Any) -> None:
         owner: Any
         if is_model(type_hint):
             owner = class_of(type_hint).__pydantic_validator__
+            self._json: Callable[..., Any] = owner.validate_json  # completes the class, if need be
+            self._python: Callable[..., Any] = owner.validate_python
             self._schema = class_of(type_hint).__pydantic_core_schema__
         else:
             from pydantic import TypeAdapter
 
             owner = TypeAdapter(type_hint)
+            self._json = owner.validate_json
+            self._python = owner.validate_python
             self._schema = owner.core_schema
-        self._json: Callable[..., Any] = owner.validate_json
-        self._python: Callable[..., Any] = owner.validate_python
+        self._branching = branching_of(self._schema)
 
     def read_json(self, data: bytes) -> Any:
         """Read JSON.
@@ -62,6 +67,8 @@ class ModelReader:
         Raises:
             Misfit: The data does not fit.
         """
+        if self._branching is not None:
+            self._branching.check_json(data)
         return self._checked(self._json, data)
 
     def read_python(self, value: Any) -> Any:
@@ -70,6 +77,8 @@ class ModelReader:
         Raises:
             Misfit: The value does not fit.
         """
+        if self._branching is not None:
+            self._branching.check_python(value)
         return self._checked(self._python, value)
 
     def _checked(self, read: Callable[..., Any], data: Any) -> Any:
@@ -98,21 +107,6 @@ def _path(places: tuple[int | str, ...], names: set[str]) -> str:
     for place in places:
         path += f".{place}" if place in names else f"[{place if isinstance(place, int) else '...'}]"
     return path
-
-
-def schema_nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Yield every node of a core schema that has a type."""
-    waiting: list[Any] = [schema]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (list, tuple)):
-            waiting += node
-        elif is_object(node) and id(node) not in seen:
-            seen.add(id(node))
-            if isinstance(node.get("type"), str):
-                yield node
-            waiting += [item for key, item in node.items() if key != "metadata"]
 
 
 def _field_names(node: dict[str, Any]) -> Iterator[str]:

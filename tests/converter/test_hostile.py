@@ -6,6 +6,7 @@ import decimal
 import enum
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -65,6 +66,38 @@ class Model(pydantic.BaseModel):
     name: str
     children: "list[Model]" = []
     secret: pydantic.SecretStr | None = None
+
+
+class Branch(pydantic.BaseModel):
+    name: str = ""
+    kids: "list[Branch | Leaf]" = []
+
+
+class Leaf(pydantic.BaseModel):
+    size: int = 0
+    kids: "list[Branch | Leaf]" = []
+
+
+class Ordered(pydantic.BaseModel):
+    kid: Annotated["Ordered | Leaf | None", pydantic.Field(union_mode="left_to_right")] = None
+
+
+class Mapped(pydantic.BaseModel):
+    kid: "dict[str, Mapped] | list[Mapped] | Mapped | None" = None
+
+
+class Nested(pydantic.RootModel["tuple[Nested, ...] | list[Nested] | int"]):
+    pass
+
+
+class Even(pydantic.BaseModel):
+    kind: Literal["even"] = "even"
+    kid: Annotated["Even | Odd", pydantic.Field(discriminator="kind")] | None = None
+
+
+class Odd(pydantic.BaseModel):
+    kind: Literal["odd"]
+    kid: "Even | None" = None
 
 
 @pydantic.dataclasses.dataclass
@@ -212,6 +245,62 @@ def test_a_claimed_size_costs_no_memory(opcode: bytes, hint: Any) -> None:
         MsgpackConverter().from_payload(
             new_payload(b"binary/msgpack", opcode + b"\xff\xff\xff\xff"), hint
         )
+
+
+def _written(writer: Any, value: Any) -> Payload:
+    payload = writer.to_payload(value)
+    assert isinstance(payload, Payload)
+    return payload
+
+
+def _nested(wrap: Callable[[Any], Any], levels: int, innermost: Any) -> Any:
+    for _ in range(levels):
+        innermost = wrap(innermost)
+    return innermost
+
+
+SELF_CONTAINING: list[tuple[Any, Callable[[Any], Any], Any]] = [
+    (Branch, lambda inner: {"kids": [inner]}, {}),
+    (list[Branch | Leaf], lambda inner: [{"kids": inner}], []),
+    (Ordered, lambda inner: {"kid": inner}, None),
+    (Mapped, lambda inner: {"kid": inner}, None),
+    (Nested, lambda inner: [inner], 5),
+]
+
+
+@pytest.mark.parametrize("reader", [JsonConverter(), MsgpackConverter()], ids=lambda r: r.encoding)
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize(("hint", "wrap", "innermost"), SELF_CONTAINING)
+def test_a_union_that_contains_itself_is_read_to_a_bounded_depth(
+    reader: Any, hint: Any, wrap: Any, innermost: Any, fits: bool
+) -> None:
+    """It would try each class again at each of 26 levels: that is refused beforehand."""
+    payload = _written(reader, _nested(wrap, 26, innermost if fits else "text"))
+    refusal = _refusal(reader, payload, hint)
+    assert "nested in itself too deeply for pydantic" in str(refusal)
+    assert "discriminator" in str(refusal)
+    shallow = _nested(wrap, 6, innermost)
+    adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(hint)
+    expected = adapter.dump_python(adapter.validate_python(shallow), mode="json")
+    decoded = reader.from_payload(_written(reader, shallow), hint)
+    assert expected == adapter.dump_python(decoded, mode="json")
+
+
+def test_a_wide_document_of_such_a_union_is_read() -> None:
+    """Only depth multiplies: a thousand siblings, with brackets in their texts, are no matter."""
+    reader = JsonConverter()
+    value = {"kids": [{"name": '[{"[\\', "kids": [{"size": 1}]}] * 1000}
+    decoded = reader.from_payload(_written(reader, value), Branch)
+    assert Branch.model_validate(value) == decoded
+
+
+def test_a_discriminator_takes_the_bound_away() -> None:
+    """What the error advises works: pydantic then knows the class at once."""
+    reader = JsonConverter()
+    value: Any = None
+    for _ in range(60):
+        value = {"kind": "even", "kid": value}
+    assert Even.model_validate(value) == reader.from_payload(_written(reader, value), Even)
 
 
 def test_extensions_of_others_are_no_code() -> None:
