@@ -6,42 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal, Self
 
-from cryptography.exceptions import InvalidTag
-from google.protobuf.message import DecodeError
-
-from sealwire.errors import (
-    ConfigurationError,
-    ContextMismatchError,
-    DecryptError,
-    KeyNotFoundError,
-    SealwireError,
-)
-from sealwire.keys import Key, Keyring, KeySuite
+from sealwire.errors import ConfigurationError, DecryptError, KeyNotFoundError, SealwireError
+from sealwire.keys import Key, Keyring
 from sealwire.keys.key import KEY_ID
-from sealwire.payload import (
-    ENCODING,
-    ENCRYPTION_CONTEXT,
-    ENCRYPTION_KEY_ID,
-    Encoding,
-    Payload,
-)
+from sealwire.keys.view import Window
+from sealwire.payload import ENCODING, Encoding, Payload
 
-from . import interop, sealed
-from .header import REMEMBERED, Header, Headers, build
-from .policy import DecodeCounters, DecodePolicy
-from .protocol import CodecKind
+from .envelope import Envelopes, InteropEnvelopes, SealedEnvelopes
+from .interop import MessageCounter
+from .policy import NAMESPACE, DecodeCounters, DecodePolicy
+from .protocol import REPLAY_NAMESPACE, CodecKind
+from .sealed import pack_context
 
-_ENCRYPTED: Final = frozenset({Encoding.SEALED, Encoding.ENCRYPTED})
-_FORMATS: Final = ("sealed-v1", "interop")
-# Members as plain names: an attribute of an enum is slow to look up.
-_SEALED: Final = KeySuite.SEALED
-_INTEROP: Final = KeySuite.INTEROP
-# What the SDK's replayer calls its namespace. It is no place where a payload could be stored.
-_REPLAY_NAMESPACE: Final = "ReplayNamespace"
-
-
-def _no_pairs() -> dict[str, str]:
-    return {}
+_ENCODINGS: Final = {"sealed-v1": Encoding.SEALED, "interop": Encoding.ENCRYPTED}
+_MAX_CLONES: Final = 256  # namespaces; the name may be a stranger's choice
 
 
 @dataclass(frozen=True)
@@ -57,34 +35,53 @@ class EncryptionCodec:
             compared when it is read. None: taken from the context that the SDK gives.
         policy: What is accepted on decode.
         format: What is written. `"interop"` only if programs that read nothing else need it.
-        context: Further pairs to store in clear and authenticate; sealed format only.
+        context: Further pairs to store in clear, to authenticate, and to compare like the
+            namespace; sealed format only.
+        key_aliases: For the interop format: the key for an id that stands in payloads and is no id
+            of a key here, such as the empty one of Go's sample. Java's sample writes the key
+            itself as the id: give such a key another id, and the alias leads to it.
         counters: Counts what a stricter policy would have refused.
 
     Raises:
-        ConfigurationError: The context or the format is not possible.
+        ConfigurationError: The context, the format or an alias is not possible.
     """
 
     keyring: Keyring
     namespace: str | None = None
     policy: DecodePolicy = field(default_factory=DecodePolicy)
     format: Literal["sealed-v1", "interop"] = "sealed-v1"
-    context: Mapping[str, str] = field(default_factory=_no_pairs)
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+    key_aliases: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     counters: DecodeCounters = field(default_factory=DecodeCounters, repr=False, compare=False)
-    _messages: interop.MessageCounter = field(
-        default_factory=interop.MessageCounter, repr=False, compare=False
-    )
-    _headers: Headers = field(default_factory=Headers, init=False, repr=False, compare=False)
+    _messages: MessageCounter = field(default_factory=MessageCounter, repr=False, compare=False)
+    _envelopes: Mapping[bytes, Envelopes] = field(init=False, repr=False, compare=False)
+    _writer: Envelopes = field(init=False, repr=False, compare=False)
+    _clones: dict[str, Self] = field(init=False, repr=False, compare=False)
 
     kind: ClassVar[CodecKind] = CodecKind.ENCRYPT
 
     def __post_init__(self) -> None:
-        if self.format not in _FORMATS:
+        if self.format not in _ENCODINGS:
             raise ConfigurationError(
-                f"unknown format {self.format!r}: expected one of {', '.join(_FORMATS)}"
+                f"unknown format {self.format!r}: expected one of {', '.join(_ENCODINGS)}"
             )
-        if sealed.NAMESPACE.decode() in self.context:
+        if NAMESPACE in self.context:
             raise ConfigurationError("give the namespace as `namespace`, not in `context`")
-        sealed.pack_context(self._pairs())
+        for key_id in self.key_aliases.values():
+            if not KEY_ID.fullmatch(key_id):
+                raise ConfigurationError(f"key_aliases: {key_id!r} is not the id of a key")
+        own = {} if self.namespace is None else {NAMESPACE: self.namespace}
+        pairs = {**self.context, **own}
+        pack_context(pairs)  # refuses what is too long
+        envelopes = {
+            Encoding.SEALED: SealedEnvelopes(self.policy, pairs),
+            Encoding.ENCRYPTED: InteropEnvelopes(
+                self.policy, self.key_aliases, self.counters, self._messages
+            ),
+        }
+        object.__setattr__(self, "_envelopes", envelopes)
+        object.__setattr__(self, "_writer", envelopes[_ENCODINGS[self.format]])
+        object.__setattr__(self, "_clones", {})
 
     def with_context(self, context: Any) -> Self:
         """Return the codec for the namespace of an SDK's serialization context.
@@ -93,18 +90,18 @@ class EncryptionCodec:
             ConfigurationError: The codec is configured for another namespace.
         """
         namespace = getattr(context, "namespace", None)
-        if namespace in (None, self.namespace, _REPLAY_NAMESPACE):
+        if namespace in (None, self.namespace, REPLAY_NAMESPACE):
             return self
         if self.namespace is not None:
             raise ConfigurationError(
                 f"this codec is configured for the namespace {self.namespace!r}, "
                 f"and the client works in {namespace!r}"
             )
-        clone: Self | None = self._headers.clones.get(namespace)
+        clone = self._clones.get(namespace)
         if clone is None:
             clone = replace(self, namespace=namespace)
-            if len(self._headers.clones) < REMEMBERED:
-                self._headers.clones[namespace] = clone
+            if len(self._clones) < _MAX_CLONES:
+                self._clones[namespace] = clone
         return clone
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -114,9 +111,10 @@ class EncryptionCodec:
             KeyLookupError: There is no key to encrypt with.
             ContextMismatchError: The namespace is not known, and the policy requires one.
         """
-        if not self.keyring.is_ready:
+        window = self.keyring.window()
+        if window is None:
             await self.keyring.ready()
-        return self._encode(payloads)
+        return self._encode(payloads, window)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decrypt each payload, or refuse it.
@@ -127,148 +125,117 @@ class EncryptionCodec:
             UnencryptedPayloadError: It is plaintext, and the policy is strict.
             KeyLookupError: Its key is missing or withdrawn.
         """
-        if not self.keyring.is_ready:
+        window = self.keyring.window()
+        if window is None:
             await self.keyring.ready()
         decoded: list[Payload] = []
         try:
-            self._decode(payloads, decoded)
+            self._decode(payloads, decoded, window)
         except KeyNotFoundError:
             await self.keyring.find(self._missing_keys(payloads))
-            self._decode(payloads, decoded)
+            self._decode(payloads, decoded, None)
         return decoded
+
+    async def rewrap(
+        self, payloads: Sequence[Payload], to: EncryptionCodec | None = None
+    ) -> list[Payload]:
+        """Encrypt payloads anew, for another key, format, namespace or tenant.
+
+        The plaintext stays inside. What is under the present key already is authenticated and
+        returned as it is.
+
+        Args:
+            payloads: What this codec decodes.
+            to: The codec that encrypts; this one if None.
+
+        Raises:
+            SealwireError: See `decode` and `encode`.
+        """
+        target = to or self
+        opened = await self.decode(payloads)
+        await target.keyring.ready()
+        return target._renew(payloads, opened)
 
     def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """See `encode`; blocks while keys are loaded."""
         self.keyring.ready_sync()
-        return self._encode(payloads)
+        return self._encode(payloads, None)
 
     def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """See `decode`; blocks while keys are loaded."""
         self.keyring.ready_sync()
         decoded: list[Payload] = []
         try:
-            self._decode(payloads, decoded)
+            self._decode(payloads, decoded, None)
         except KeyNotFoundError:
             self.keyring.find_sync(self._missing_keys(payloads))
-            self._decode(payloads, decoded)
+            self._decode(payloads, decoded, None)
         return decoded
 
-    def _encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        encrypt = self._seal if self.format == "sealed-v1" else self._encrypt_interop
-        return [payload if _is_encrypted(payload) else encrypt(payload) for payload in payloads]
+    def rewrap_sync(
+        self, payloads: Sequence[Payload], to: EncryptionCodec | None = None
+    ) -> list[Payload]:
+        """See `rewrap`; blocks while keys are loaded."""
+        target = to or self
+        opened = self.decode_sync(payloads)
+        target.keyring.ready_sync()
+        return target._renew(payloads, opened)
 
-    def _decode(self, payloads: Sequence[Payload], decoded: list[Payload]) -> None:
+    def _encode(self, payloads: Sequence[Payload], window: Window | None) -> list[Payload]:
+        writer = self._writer
+        key = window.primaries.get(writer.suite) if window else None
+        encoded: list[Payload] = []
+        for payload in payloads:
+            # The whole form of an encrypted payload counts, and not its label alone.
+            found = self._envelopes.get(payload.metadata.get(ENCODING, b""))
+            if found is not None and found.has_form(payload):
+                encoded.append(payload)
+                continue
+            if key is None:  # only now: raw payloads pass through without any key
+                key = self.keyring.encryption_key(writer.suite)
+            encoded.append(writer.encrypt(key, payload))
+        return encoded
+
+    def _decode(
+        self, payloads: Sequence[Payload], decoded: list[Payload], window: Window | None
+    ) -> None:
         """Append to `decoded` what it lacks; after an error it can be called again."""
-        for payload in payloads[len(decoded) :]:
-            try:
-                decoded.append(self._open(payload))
-            except SealwireError as err:
-                err.index = len(decoded)
-                raise
-
-    def _open(self, payload: Payload) -> Payload:
-        encoding = payload.metadata.get(ENCODING)
-        if encoding == Encoding.SEALED:
-            return self._unseal(payload)
-        if encoding == Encoding.ENCRYPTED:
-            return self._decrypt_interop(payload)
-        return self.policy.admit_plaintext(payload, self.counters)
-
-    def _seal(self, payload: Payload) -> Payload:
-        key = self.keyring.encryption_key(_SEALED)
-        header = self._headers.own.get(key.id) or self._new_header(key)
-        outer = Payload()
-        metadata = outer.metadata
-        metadata[ENCODING] = Encoding.SEALED
-        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
-        if header.context is not None:
-            metadata[ENCRYPTION_CONTEXT] = header.context
-        outer.data = sealed.seal(key, header.authenticated, payload.SerializeToString())
-        return _with_sizes(outer, payload)
-
-    def _unseal(self, payload: Payload) -> Payload:
-        headers = self._headers
-        header = headers.find(payload)
-        key = self._key(header.key_id, "binary/sealed-v1")
-        data = payload.data
-        # The key decides the algorithm: a relabelled payload is refused before any cryptography.
-        if key.suite is not _SEALED or len(data) < sealed.MIN_SIZE:
-            raise DecryptError(key_id=key.id, encoding="binary/sealed-v1")
+        keys: Mapping[str, Key] = window.readable if window else {}
         try:
-            inner = Payload.FromString(sealed.unseal(key, header.authenticated, data))
-        except (InvalidTag, DecodeError):
-            raise DecryptError(key_id=key.id, encoding="binary/sealed-v1") from None
-        self.policy.check_namespace(header.namespace, self.namespace)
-        if not header.remembered:
-            headers.remember(payload, header)
-        return inner
+            for payload in payloads[len(decoded) :] if decoded else payloads:
+                reader = self._envelopes.get(payload.metadata.get(ENCODING, b""))
+                decoded.append(
+                    self.policy.admit_plaintext(payload, self.counters)
+                    if reader is None
+                    else reader.decrypt(payload, keys, self._key)
+                )
+        except SealwireError as err:
+            err.index = len(decoded)
+            raise
 
-    def _encrypt_interop(self, payload: Payload) -> Payload:
-        key = self.keyring.encryption_key(_INTEROP)
-        self._messages.add(key.id)
-        outer = Payload()
-        metadata = outer.metadata
-        metadata[ENCODING] = Encoding.ENCRYPTED
-        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
-        outer.data = interop.encrypt(key, payload.SerializeToString())
-        return _with_sizes(outer, payload)
+    def _renew(self, payloads: Sequence[Payload], opened: Sequence[Payload]) -> list[Payload]:
+        writer, encoding = self._writer, _ENCODINGS[self.format]
+        key = self.keyring.encryption_key(writer.suite)
+        return [
+            outer
+            if outer.metadata.get(ENCODING) == encoding and writer.is_current(outer, key)
+            else self._encode([inner], None)[0]
+            for outer, inner in zip(payloads, opened, strict=True)
+        ]
 
-    def _decrypt_interop(self, payload: Payload) -> Payload:
-        key_id = payload.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
-        key = self._key(key_id, "binary/encrypted")
-        if key.suite is not _INTEROP or not interop.has_interop_form(payload):
-            raise DecryptError(key_id=key_id, encoding="binary/encrypted")
-        try:
-            inner = Payload.FromString(interop.decrypt(key, payload.data))
-        except (InvalidTag, DecodeError):
-            raise DecryptError(key_id=key_id, encoding="binary/encrypted") from None
-        self.policy.admit_interop(key_id, self.counters)
-        return inner
-
-    def _key(self, key_id: str, encoding: str) -> Key:
+    def _key(self, key_id: str) -> Key:
         try:
             return self.keyring.decryption_key(key_id)
         except KeyNotFoundError:
             if KEY_ID.fullmatch(key_id):
                 raise
         # No id that anybody could ever have written: not a missing key, but a forgery.
-        raise DecryptError(encoding=encoding)
-
-    def _new_header(self, key: Key) -> Header:
-        if self.policy.require_context and self.namespace is None:
-            raise ContextMismatchError(
-                "the namespace to seal for is not known: set `namespace` in the configuration"
-            )
-        header = self._headers.own[key.id] = build(key, self._pairs(), self.namespace)
-        return header
-
-    def _pairs(self) -> dict[str, str]:
-        own = {} if self.namespace is None else {sealed.NAMESPACE.decode(): self.namespace}
-        return {**self.context, **own}
+        raise DecryptError
 
     def _missing_keys(self, payloads: Sequence[Payload]) -> set[str]:
-        ids = {
-            payload.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
+        named = (
+            (self._envelopes.get(payload.metadata.get(ENCODING, b"")), payload)
             for payload in payloads
-            if payload.metadata.get(ENCODING) in _ENCRYPTED
-        }
+        )
+        ids = {found.key_id(payload) for found, payload in named if found is not None}
         return {key_id for key_id in ids if not self.keyring.knows(key_id)}
-
-
-def _is_encrypted(payload: Payload) -> bool:
-    """Tell whether a payload has the whole form of an encrypted one, not only its label."""
-    encoding = payload.metadata.get(ENCODING)
-    if encoding not in _ENCRYPTED:
-        return False
-    return (
-        sealed.has_sealed_form(payload)
-        if encoding == Encoding.SEALED
-        else interop.has_interop_form(payload)
-    )
-
-
-def _with_sizes(outer: Payload, inner: Payload) -> Payload:
-    """Copy the sizes of external payloads: the server accounts by them; decoding ignores them."""
-    if inner.external_payloads:
-        outer.external_payloads.extend(inner.external_payloads)
-    return outer

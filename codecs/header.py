@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sealwire.errors import DecryptError
 from sealwire.keys import Key
@@ -20,7 +20,7 @@ from sealwire.payload import (
 
 from . import sealed
 
-REMEMBERED: Final = 256  # headers and contexts of one codec; more are parsed anew
+_REMEMBERED: Final = 256  # headers of one codec; more are parsed anew
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Header:
     Args:
         key_id: The key the payload was sealed with.
         context: The stored context, as TLV.
-        namespace: The namespace in the context.
+        pairs: The stored context.
         entries: How many metadata entries there are.
         authenticated: CONTEXT of the format, made of every entry.
         remembered: Whether `Headers` gives it for every payload like this one.
@@ -38,24 +38,23 @@ class Header:
 
     key_id: str
     context: bytes | None
-    namespace: str | None
+    pairs: Mapping[str, str]
     entries: int
     authenticated: bytes
     remembered: bool = False
 
 
 class Headers:
-    """The headers that one codec has written or read, and its copies for other contexts.
+    """The headers that one codec has written or read.
 
     What is found here is a function of bytes alone; keys and policy are asked at every use.
     """
 
-    __slots__ = ("clones", "own", "seen")
+    __slots__ = ("own", "seen")
 
     def __init__(self) -> None:
         self.own: dict[str, Header] = {}
         self.seen: dict[tuple[bytes, bytes | None], Header] = {}
-        self.clones: dict[str, Any] = {}
 
     def find(self, payload: Payload) -> Header:
         """Return the header of a sealed payload.
@@ -72,19 +71,19 @@ class Headers:
     def remember(self, payload: Payload, header: Header) -> None:
         """Keep the header of a payload that was authentic: others must not fill the memory."""
         metadata = payload.metadata
-        if CONTENT_ID not in metadata and len(self.seen) < REMEMBERED:
+        if CONTENT_ID not in metadata and len(self.seen) < _REMEMBERED:
             header.remembered = True
             self.seen[_identity(metadata)] = header
 
 
-def build(key: Key, pairs: Mapping[str, str], namespace: str | None) -> Header:
+def build(key: Key, pairs: Mapping[str, str]) -> Header:
     """Make the header of the payloads that a codec seals with `key`."""
     metadata = {ENCODING: Encoding.SEALED, ENCRYPTION_KEY_ID: key.id_bytes}
     context = sealed.pack_context(pairs) if pairs else None
     if context is not None:
         metadata[ENCRYPTION_CONTEXT] = context
     authenticated = sealed.authenticated_context(metadata)
-    return Header(key.id, context, namespace, len(metadata), authenticated)
+    return Header(key.id, context, pairs, len(metadata), authenticated)
 
 
 def _identity(metadata: Mapping[str, bytes]) -> tuple[bytes, bytes | None]:
@@ -99,11 +98,15 @@ def _parse(payload: Payload) -> Header:
     if pairs is None or not sealed.has_sealed_form(payload):
         known = key_id if KEY_ID.fullmatch(key_id) else None
         raise DecryptError(key_id=known, encoding="binary/sealed-v1")
-    namespace = pairs.get(sealed.NAMESPACE)
     return Header(
         key_id,
         context,
-        None if namespace is None else namespace.decode("utf-8", "backslashreplace"),
+        {_text(name): _text(value) for name, value in pairs.items()},
         len(metadata),
         sealed.authenticated_context(metadata),
     )
+
+
+def _text(data: bytes) -> str:
+    # Surrogates are in no text that a codec can state: different bytes never become equal.
+    return data.decode("utf-8", "surrogateescape")

@@ -2,7 +2,8 @@
 
 ::
 
-    metadata  "encoding" = "binary/encrypted", "encryption-key-id" = key id
+    metadata  "encoding" = "binary/encrypted", "encryption-key-id" = key id,
+              and, from Java's sample only, "encryption-cipher" = "AES/GCM/NoPadding"
     data      nonce(12, random) ‖ AES-GCM ciphertext ‖ tag(16), of the whole inner Payload,
               without associated data
 
@@ -12,17 +13,19 @@ else. A key must not encrypt more than 2**32 messages with random nonces (NIST S
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-import threading
+from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealwire.errors import KeyLookupError
 from sealwire.keys import Key
-from sealwire.payload import ENCODING, ENCRYPTION_KEY_ID, Payload
+from sealwire.payload import ENCODING, ENCRYPTION_KEY_ID
+
+from .memory import LARGE, keep_freed_memory
 
 _log = logging.getLogger("sealwire.codecs")
 
@@ -30,15 +33,21 @@ NONCE: Final = 12  # bytes; NIST SP 800-38D, 8.2
 TAG: Final = 16  # bytes
 MAX_MESSAGES: Final = 2**32
 WARN_AT: Final = 2**31
+CIPHER: Final = "encryption-cipher"
+_CIPHER_NAME: Final = b"AES/GCM/NoPadding"
 
 
 class MessageCounter:
-    """Counts what this process encrypted under each interop key."""
+    """Counts what this process, and before a fork its parent, encrypted under each interop key.
 
-    def __init__(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
+    Args:
+        counted: How many messages of a key are to be counted in.
+    """
+
+    def __init__(self, counted: Mapping[str, int] | None = None) -> None:
+        self._counts = {
+            key_id: itertools.count(number + 1) for key_id, number in (counted or {}).items()
+        }
 
     def add(self, key_id: str) -> None:
         """Count one message.
@@ -46,31 +55,40 @@ class MessageCounter:
         Raises:
             KeyLookupError: The key has reached its limit.
         """
-        if self._pid != os.getpid():  # after a fork: a thread of the parent may hold the lock
-            self._pid, self._lock = os.getpid(), threading.Lock()
-        with self._lock:
-            count = self._counts[key_id] = self._counts.get(key_id, 0) + 1
-        if count == WARN_AT:
-            _log.warning("the interop key %s has encrypted 2**31 messages here: rotate it", key_id)
-        if count > MAX_MESSAGES:
-            raise KeyLookupError(
-                f"the interop key {key_id!r} has encrypted 2**32 messages, its limit: rotate it",
-                key_id=key_id,
-            )
+        counts = self._counts.get(key_id)
+        if counts is None:
+            counts = self._counts.setdefault(key_id, itertools.count(1))
+        count = next(counts)  # one step: no two threads get the same number
+        if count >= WARN_AT:
+            _check_volume(key_id, count)
 
 
-def has_interop_form(payload: Payload) -> bool:
+def _check_volume(key_id: str, count: int) -> None:
+    if count == WARN_AT:
+        _log.warning("the interop key %s has encrypted 2**31 messages here: rotate it", key_id)
+    if count > MAX_MESSAGES:
+        raise KeyLookupError(
+            f"the interop key {key_id!r} has encrypted 2**32 messages, its limit: rotate it",
+            key_id=key_id,
+        )
+
+
+def has_interop_form(metadata: Mapping[str, bytes], data: bytes) -> bool:
     """Tell our interop format from the others that share its encoding name."""
-    metadata = payload.metadata
-    if len(metadata) != 2 or len(payload.data) < NONCE + TAG:
+    if len(data) < NONCE + TAG or ENCODING not in metadata or ENCRYPTION_KEY_ID not in metadata:
         return False
-    return ENCODING in metadata and ENCRYPTION_KEY_ID in metadata
+    return len(metadata) == 2 or (len(metadata) == 3 and metadata.get(CIPHER) == _CIPHER_NAME)
 
 
 def encrypt(key: Key, message: bytes) -> bytes:
     """Encrypt `message` under a fresh random nonce."""
+    cipher = key.aead
+    if cipher is None:  # a key of the other suite
+        raise InvalidTag
     nonce = os.urandom(NONCE)
-    return nonce + _cipher(key).encrypt(nonce, message, None)
+    if len(message) >= LARGE:
+        keep_freed_memory()
+    return nonce + cipher.encrypt(nonce, message, None)
 
 
 def decrypt(key: Key, data: bytes) -> bytes:
@@ -79,10 +97,11 @@ def decrypt(key: Key, data: bytes) -> bytes:
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key.
     """
-    return _cipher(key).decrypt(data[:NONCE], data[NONCE:], None)
-
-
-def _cipher(key: Key) -> AESGCM:
-    if key.aead is None:  # a key of the other suite
+    cipher = key.aead
+    if cipher is None:  # a key of the other suite
         raise InvalidTag
-    return key.aead
+    if len(data) < LARGE:
+        return cipher.decrypt(data[:NONCE], data[NONCE:], None)
+    keep_freed_memory()
+    view = memoryview(data)  # a copy of the ciphertext less
+    return cipher.decrypt(view[:NONCE], view[NONCE:], None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -15,6 +16,7 @@ from sealwire.errors import (
 )
 from sealwire.payload import ENCRYPTION_PREFIX, Payload, encoding_of
 
+NAMESPACE: Final = "namespace"
 _log = logging.getLogger("sealwire.codecs")
 
 # Encodings come from the server: one that invents them must not fill memory and logs.
@@ -62,8 +64,10 @@ class DecodePolicy:
 
     Args:
         mode: What happens to plaintext.
-        require_context: Refuse sealed payloads that name no namespace, and never write one.
+        require_context: Refuse sealed payloads that name no namespace, or none of a pair that the
+            decoder states, and never write them.
         accept_namespaces: Namespaces whose payloads are accepted beside the decoder's own.
+        accept_context: Values of further pairs that are accepted beside the decoder's own.
 
     Raises:
         ConfigurationError: `mode` is none of the three.
@@ -72,6 +76,9 @@ class DecodePolicy:
     mode: PolicyMode = PolicyMode.STRICT
     require_context: bool = True
     accept_namespaces: frozenset[str] = frozenset()
+    accept_context: Mapping[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]], hash=False
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -82,6 +89,8 @@ class DecodePolicy:
                 f"unknown policy {self.mode!r}: expected one of {accepted}"
             ) from None
         object.__setattr__(self, "accept_namespaces", frozenset(self.accept_namespaces))
+        pairs = {name: frozenset(values) for name, values in self.accept_context.items()}
+        object.__setattr__(self, "accept_context", pairs)
 
     def admit_plaintext(self, payload: Payload, counters: DecodeCounters) -> Payload:
         """Return a payload that has no encryption layer, if the policy lets it pass.
@@ -108,23 +117,40 @@ class DecodePolicy:
         if self.mode is _MIGRATE:
             _count(counters.interop, key_id, "an interop payload was accepted: key %s")
 
-    def check_namespace(self, stored: str | None, own: str | None) -> None:
-        """Compare the authenticated namespace of a payload with the decoder's own.
+    def check_context(self, stored: Mapping[str, str], own: Mapping[str, str]) -> None:
+        """Compare the authenticated context of a payload with the decoder's own.
+
+        What the decoder does not state is not compared, except that a namespace always is.
+
+        Args:
+            stored: The pairs in the payload.
+            own: The pairs that the decoder states, its namespace among them if it is known.
 
         Raises:
             ContextMismatchError: The payload belongs elsewhere.
         """
-        if stored is None:
-            if self.require_context:
+        for name in (NAMESPACE, *own):
+            value = stored.get(name)
+            if value is None:
+                if self.require_context:
+                    raise ContextMismatchError(
+                        f"the payload names no {name}; to read it, set require_context = false"
+                    )
+            elif value != own.get(name) and value not in self._accepted(name):
+                here = f"is {own[name]!r}" if name in own else "is not known"
                 raise ContextMismatchError(
-                    "the payload names no namespace; to read it, set require_context = false"
+                    f"the payload was sealed for the {name} {value!r}, and this decoder's {here}; "
+                    f"if that is meant, add it to {_setting(name)}"
                 )
-        elif stored != own and stored not in self.accept_namespaces:
-            here = "this decoder has none" if own is None else f"this decoder's is {own!r}"
-            raise ContextMismatchError(
-                f"the payload was sealed for the namespace {stored!r}, {here}; "
-                "if that is meant, add it to accept_namespaces"
-            )
+
+    def _accepted(self, name: str) -> frozenset[str]:
+        if name == NAMESPACE:
+            return self.accept_namespaces
+        return self.accept_context.get(name, frozenset())
+
+
+def _setting(name: str) -> str:
+    return "accept_namespaces" if name == NAMESPACE else f"accept_context, under {name!r}"
 
 
 def _count(counts: dict[str, int], name: str, warning: str) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeVar, runtime_checkable
 
 from sealwire.payload import Payload
+
+# What the SDK's replayer calls its namespace. It is no place where a payload could be stored.
+REPLAY_NAMESPACE: Final = "ReplayNamespace"
 
 
 class CodecKind(IntEnum):

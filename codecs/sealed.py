@@ -21,12 +21,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from sealwire.errors import ConfigurationError
 from sealwire.keys.key import LABEL, Key
 from sealwire.payload import CONTENT_ID, ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Payload
 
-NAMESPACE: Final = b"namespace"
+from .memory import LARGE, keep_freed_memory
+
 MIN_SIZE: Final = 24 + 32 + 16  # salt, commitment, tag of the last chunk
 MAX_PAIRS: Final = 16
 MAX_CONTEXT: Final = 4096  # bytes of TLV
@@ -34,6 +36,7 @@ _CONTENT_ID_SIZE: Final = 32
 _MANDATORY: Final = frozenset({ENCODING, ENCRYPTION_KEY_ID})
 _ALLOWED: Final = _MANDATORY | {ENCRYPTION_CONTEXT, CONTENT_ID}
 _U32: Final = struct.Struct(">I")
+_DATA_TAG: Final = b"\x12"  # field 2 of a Payload, length-delimited
 
 
 def pack(pairs: Mapping[bytes, bytes]) -> bytes:
@@ -105,11 +108,35 @@ def seal(key: Key, context: bytes, message: bytes) -> bytes:
     return encryptor.update(message) + encryptor.finalize()
 
 
+def seal_payload(key: Key, context: bytes, payload: Payload) -> bytes:
+    """Encrypt a payload, serialized."""
+    data = payload.data
+    encryptor = Cobblestone256Encryptor(key.content_key, context)
+    if len(data) < LARGE or len(UnknownFieldSet(payload)):
+        return encryptor.update(payload.SerializeToString()) + encryptor.finalize()
+    # Serialized by hand: protobuf would copy the data twice, which takes as long as encrypting it.
+    keep_freed_memory()
+    rest = Payload(metadata=payload.metadata, external_payloads=payload.external_payloads)
+    opening = rest.SerializeToString() + _DATA_TAG + _varint(len(data))
+    return b"".join((encryptor.update(opening), encryptor.update(data), encryptor.finalize()))
+
+
 def unseal(key: Key, context: bytes, data: bytes) -> bytes:
     """Decrypt `data`.
 
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key and context.
     """
+    if len(data) >= LARGE:
+        keep_freed_memory()
     decryptor = Cobblestone256Decryptor(key.content_key, context)
     return decryptor.update(data) + decryptor.finalize()
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number >= 0x80:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)

@@ -21,7 +21,7 @@ from .key import KEY_ID, Key, KeySuite
 from .provider import KeyProvider, KeySet
 from .refresher import Refresher, wait, wait_sync
 from .unknown import UnknownKeys
-from .view import View, withdrawn
+from .view import View, Window, withdrawn
 
 _JITTER: Final = 0.1  # ±10 %, so that a fleet that started together does not refresh together
 _PATIENCE: Final = 0.5  # seconds to wait for a refresh while the cached keys may still be used
@@ -30,8 +30,9 @@ _PATIENCE: Final = 0.5  # seconds to wait for a refresh while the cached keys ma
 class Keyring:
     """The keys of one tenant, as codecs use them.
 
-    `encryption_key` and `decryption_key` are what each payload costs: a comparison and a
-    dictionary look-up, no I/O and no waiting. `ready` and `find` may ask the provider.
+    `window` is what a batch of payloads costs, a comparison, and each payload a dictionary
+    look-up. `encryption_key` and `decryption_key` say why there is no key; none of the three waits
+    or does I/O. `ready` and `find` may ask the provider.
 
     Args:
         provider: Where the keys come from.
@@ -74,6 +75,18 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring(tenant={self.tenant!r}, provider={type(self.provider).__name__})"
 
+    def window(self) -> Window | None:
+        """Return the keys to use for what is done at once, or None when a rule has to be looked at.
+
+        After None, `ready` and the methods for one key do what is needed.
+        """
+        view = self._view
+        if view is not None:
+            window = view.window
+            if window.since <= self._clock() < window.until:
+                return window
+        return None
+
     def encryption_key(self, suite: KeySuite = KeySuite.SEALED) -> Key:
         """Return the key that encrypts now.
 
@@ -81,13 +94,14 @@ class Keyring:
             KeyNotFoundError: No key of this suite is active.
             KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago.
         """
-        try:
-            return self._current(self.encrypt_grace).window.primaries[suite]
-        except KeyError:
+        window = self.window() or self._current(self.encrypt_grace).window
+        key = window.primaries.get(suite)
+        if key is None:
             raise KeyNotFoundError(
                 f"the keyring of {self.tenant!r} has no active {suite} key to encrypt with: "
                 "create one, or wait until a pending one becomes active"
-            ) from None
+            )
+        return key
 
     def decryption_key(self, key_id: str) -> Key:
         """Return a key to decrypt with, if its state allows it.
@@ -99,10 +113,10 @@ class Keyring:
             KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago;
                 or the key is not in the cache and the last question to the provider failed.
         """
-        view = self._current(self.decrypt_grace)
-        key = view.readable.get(key_id)
+        window = self.window() or self._current(self.decrypt_grace).window
+        key = window.readable.get(key_id)
         if key is None:
-            raise self._unusable(key_id, view)
+            raise self._unusable(key_id, self._loaded())
         return key
 
     def knows(self, key_id: str) -> bool:

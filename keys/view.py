@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -16,11 +17,19 @@ _RECHECK: Final = 1.0  # seconds until an overdue view is looked at again
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What encrypts from `since` to `until`, when a refresh is due or a state changes."""
+    """What may be used from `since` to `until`, when a refresh is due or a state changes.
+
+    Args:
+        since: In seconds since 1970.
+        until: In seconds since 1970.
+        primaries: The keys that encrypt.
+        readable: The keys that decrypt, by id.
+    """
 
     since: float
     until: float
-    primaries: dict[KeySuite, Key]
+    primaries: Mapping[KeySuite, Key]
+    readable: Mapping[str, Key]
 
 
 @dataclass(slots=True)
@@ -35,7 +44,6 @@ class View:
     loaded: float
     refresh_at: float
     by_id: dict[str, Key]
-    readable: dict[str, Key]
     window: Window
 
     @classmethod
@@ -46,13 +54,14 @@ class View:
             loaded,
             refresh_at,
             by_id={key.id: key for key in keys.keys},
-            readable={key.id: key for key in keys.keys if key.readable},
-            window=_window(keys, refresh_at, now),
+            window=_window(
+                keys, {key.id: key for key in keys.keys if key.readable}, refresh_at, now
+            ),
         )
 
     def move(self, now: float) -> None:
         """Put the window where `now` is."""
-        self.window = _window(self.keys, self.refresh_at, now)
+        self.window = _window(self.keys, self.window.readable, self.refresh_at, now)
 
 
 def withdrawn(key: Key, state: KeyState) -> KeyLookupError:
@@ -68,11 +77,12 @@ def withdrawn(key: Key, state: KeyState) -> KeyLookupError:
     )
 
 
-def _window(keys: KeySet, refresh_at: float, now: float) -> Window:
+def _window(keys: KeySet, readable: Mapping[str, Key], refresh_at: float, now: float) -> Window:
     primaries = ((suite, keys.primary(suite, now)) for suite in KeySuite)
     changes = (moment for moment in keys.changes() if moment > now)
     return Window(
         since=now,
         until=min([refresh_at if refresh_at > now else now + _RECHECK, *changes]),
         primaries={suite: key for suite, key in primaries if key is not None},
+        readable=readable,
     )

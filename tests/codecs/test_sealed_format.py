@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 import sealwire.errors
 from sealwire.codecs import DecodePolicy, EncryptionCodec, PolicyMode, interop, sealed
+from sealwire.codecs.header import Headers
 from sealwire.errors import ConfigurationError, SealwireError
 from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
 from sealwire.keys.key import derive
@@ -282,6 +283,31 @@ def test_context_at_its_limits_is_read_back(pairs: dict[str, str]) -> None:
     expected = {name.encode(): value.encode() for name, value in pairs.items()}
 
     assert expected == sealed.unpack(sealed.pack_context(pairs))
+
+
+def test_a_bounded_number_of_headers_is_remembered() -> None:
+    """The first 256 that differ are parsed once, further ones and those with a digest each time."""
+    headers = Headers()
+    outer = [outer_of({"namespace": f"made-up-{i}"}) for i in range(300)]
+    digest = outer_of({"namespace": "made-up-0"}, {"encryption-content-id": bytes(32)})
+
+    for payload in (digest, *outer):
+        headers.remember(payload, headers.find(payload))
+
+    kept = [headers.find(payload) is headers.find(payload) for payload in outer]
+    assert [True] * 256 + [False] * 44 == kept
+    assert headers.find(digest) is not headers.find(digest)
+    assert "made-up-299" == headers.find(outer[299]).pairs["namespace"]
+
+
+def outer_of(pairs: dict[str, str], entries: dict[str, bytes] | None = None) -> Payload:
+    """A payload that has the sealed form, and more entries."""
+    metadata = {
+        "encoding": b"binary/sealed-v1",
+        "encryption-key-id": b"k",
+        "encryption-context": sealed.pack_context(pairs),
+    }
+    return Payload(metadata=metadata | (entries or {}), data=bytes(sealed.MIN_SIZE))
 
 
 def test_ciphertext_made_for_two_keys_opens_with_one(reference: ModuleType) -> None:

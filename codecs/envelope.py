@@ -1,0 +1,221 @@
+"""Payloads inside encrypted payloads: what the outer one looks like, and what it must look like.
+
+The bytes of the formats are in `sealed` and `interop`, which key and what else is accepted in
+`encryption`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from google.protobuf.message import DecodeError
+
+from sealwire.errors import ContextMismatchError, DecryptError
+from sealwire.keys import Key, KeySuite
+from sealwire.payload import (
+    ENCODING,
+    ENCRYPTION_CONTEXT,
+    ENCRYPTION_KEY_ID,
+    Encoding,
+    Payload,
+)
+
+from . import interop, sealed
+from .header import Header, Headers, build
+from .policy import NAMESPACE, DecodeCounters, DecodePolicy, PolicyMode
+
+# Members as plain names: an attribute of an enum is slow to look up.
+_SEALED: Final = KeySuite.SEALED
+_INTEROP: Final = KeySuite.INTEROP
+_MIGRATE: Final = PolicyMode.MIGRATE
+
+
+class Envelopes(Protocol):
+    """One format of encrypted payloads, as one codec writes and reads it."""
+
+    suite: ClassVar[KeySuite]
+
+    def has_form(self, payload: Payload) -> bool:
+        """Tell whether a payload with the format's encoding can be of this format at all."""
+        ...
+
+    def encrypt(self, key: Key, payload: Payload) -> Payload:
+        """Encrypt a payload with a key of the format's suite."""
+        ...
+
+    def decrypt(
+        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
+    ) -> Payload:
+        """Decrypt a payload with the key that it names, out of `keys`, else from `find`.
+
+        Raises:
+            PayloadError: It is refused.
+            KeyLookupError: Its key is missing or withdrawn.
+        """
+        ...
+
+    def key_id(self, payload: Payload) -> str:
+        """Return the id of the key that a payload names, as the keyring has it."""
+        ...
+
+    def is_current(self, payload: Payload, key: Key) -> bool:
+        """Tell whether `encrypt` with `key` would put the same around the payload inside."""
+        ...
+
+
+class SealedEnvelopes:
+    """`binary/sealed-v1`.
+
+    Args:
+        policy: Which contexts are accepted.
+        pairs: The codec's own context, its namespace among them if it is known.
+    """
+
+    __slots__ = ("_headers", "_own", "_pairs", "_policy")
+
+    suite: ClassVar[KeySuite] = _SEALED
+
+    def __init__(self, policy: DecodePolicy, pairs: Mapping[str, str]) -> None:
+        self._policy = policy
+        self._pairs = pairs
+        self._headers = Headers()
+        # Without a namespace that the policy requires, no context is the codec's own.
+        complete = NAMESPACE in pairs or not policy.require_context
+        self._own = sealed.pack_context(pairs) if complete and pairs else None
+
+    def has_form(self, payload: Payload) -> bool:
+        """See `Envelopes`."""
+        return sealed.has_sealed_form(payload)
+
+    def encrypt(self, key: Key, payload: Payload) -> Payload:
+        """Seal a payload.
+
+        Raises:
+            ContextMismatchError: The namespace is not known, and the policy requires one.
+        """
+        header = self._headers.own.get(key.id) or self._header(key)
+        outer = Payload()
+        metadata = outer.metadata
+        metadata[ENCODING] = Encoding.SEALED
+        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
+        if header.context is not None:
+            metadata[ENCRYPTION_CONTEXT] = header.context
+        outer.data = sealed.seal_payload(key, header.authenticated, payload)
+        if payload.external_payloads:
+            # The server accounts for external storage by the outer copy; decoding ignores it.
+            outer.external_payloads.extend(payload.external_payloads)
+        return outer
+
+    def decrypt(
+        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
+    ) -> Payload:
+        """See `Envelopes`; a payload of another context is refused once it is authentic."""
+        header = self._headers.find(payload)
+        key = keys.get(header.key_id) or find(header.key_id)
+        data = payload.data
+        # The key decides the algorithm: a relabelled payload is refused before any cryptography.
+        if key.suite is not _SEALED or len(data) < sealed.MIN_SIZE:
+            raise DecryptError(key_id=key.id, encoding="binary/sealed-v1")
+        try:
+            inner = Payload.FromString(sealed.unseal(key, header.authenticated, data))
+        except (InvalidTag, DecodeError):
+            raise DecryptError(key_id=key.id, encoding="binary/sealed-v1") from None
+        if self._own is None or header.context != self._own:
+            self._policy.check_context(header.pairs, self._pairs)
+        if not header.remembered:
+            self._headers.remember(payload, header)
+        return inner
+
+    def key_id(self, payload: Payload) -> str:
+        """See `Envelopes`."""
+        return payload.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
+
+    def is_current(self, payload: Payload, key: Key) -> bool:
+        """See `Envelopes`."""
+        metadata = payload.metadata
+        named = metadata.get(ENCRYPTION_KEY_ID) == key.id_bytes
+        return named and metadata.get(ENCRYPTION_CONTEXT) == self._header(key).context
+
+    def _header(self, key: Key) -> Header:
+        if self._policy.require_context and NAMESPACE not in self._pairs:
+            raise ContextMismatchError(
+                "the namespace to seal for is not known: set `namespace` in the configuration"
+            )
+        header = self._headers.own[key.id] = build(key, self._pairs)
+        return header
+
+
+class InteropEnvelopes:
+    """`binary/encrypted`.
+
+    Args:
+        policy: Whether payloads are counted.
+        aliases: Keys for ids that are no ids of keys here.
+        counters: Counts what a stricter policy would refuse.
+        messages: Counts what each key encrypted.
+    """
+
+    __slots__ = ("_aliases", "_counters", "_messages", "_policy")
+
+    suite: ClassVar[KeySuite] = _INTEROP
+
+    def __init__(
+        self,
+        policy: DecodePolicy,
+        aliases: Mapping[str, str],
+        counters: DecodeCounters,
+        messages: interop.MessageCounter,
+    ) -> None:
+        self._policy = policy
+        self._aliases = aliases
+        self._counters = counters
+        self._messages = messages
+
+    def has_form(self, payload: Payload) -> bool:
+        """See `Envelopes`."""
+        return interop.has_interop_form(payload.metadata, payload.data)
+
+    def encrypt(self, key: Key, payload: Payload) -> Payload:
+        """Encrypt a payload.
+
+        Raises:
+            KeyLookupError: The key has encrypted as many messages as it may.
+        """
+        self._messages.add(key.id)
+        outer = Payload()
+        metadata = outer.metadata
+        metadata[ENCODING] = Encoding.ENCRYPTED
+        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
+        outer.data = interop.encrypt(key, payload.SerializeToString())
+        if payload.external_payloads:
+            outer.external_payloads.extend(payload.external_payloads)
+        return outer
+
+    def decrypt(
+        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
+    ) -> Payload:
+        """See `Envelopes`."""
+        metadata = payload.metadata
+        data = payload.data
+        key_id = self.key_id(payload)
+        key = keys.get(key_id) or find(key_id)
+        if key.suite is not _INTEROP or not interop.has_interop_form(metadata, data):
+            raise DecryptError(key_id=key.id, encoding="binary/encrypted")
+        try:
+            inner = Payload.FromString(interop.decrypt(key, data))
+        except (InvalidTag, DecodeError):
+            raise DecryptError(key_id=key.id, encoding="binary/encrypted") from None
+        if self._policy.mode is _MIGRATE:
+            self._policy.admit_interop(key.id, self._counters)
+        return inner
+
+    def key_id(self, payload: Payload) -> str:
+        """See `Envelopes`."""
+        stored = payload.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
+        return self._aliases.get(stored, stored) if self._aliases else stored
+
+    def is_current(self, payload: Payload, key: Key) -> bool:
+        """See `Envelopes`."""
+        return payload.metadata.get(ENCRYPTION_KEY_ID) == key.id_bytes
