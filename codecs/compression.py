@@ -1,102 +1,128 @@
-"""Compression: zstd or zlib over the whole inner payload, where that makes it smaller.
+"""Compression of the whole inner payload, where that makes it smaller.
 
-Formats: `binary/zstd` is a zstd frame (RFC 8878), `binary/zlib` a zlib stream (RFC 1950), each of
-the serialized inner Payload; the latter is the format of the Go and Java SDKs' own codecs.
+Formats: the data of a compressed payload is one frame or stream of the serialized inner Payload,
+and `metadata["encoding"]` names the algorithm.
 """
 
 from __future__ import annotations
 
-import threading
-import zlib
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Self
 
-import zstandard
 from google.protobuf.message import DecodeError
 
-from sealwire.errors import ConfigurationError, PayloadError, PayloadTooLargeError
-from sealwire.payload import ENCODING, Encoding, Payload, encoding_of
+from sealwire.errors import ConfigurationError, DictionaryNotFoundError, SealwireError
+from sealwire.payload import ENCODING, Encoding, Payload
 
+from .algorithms import COMPRESSED, Algorithm, reader_of, writer_of
+from .compression_probe import Probe
+from .compression_rules import CompressionRule
+from .compressors import MIN_SIZE, Compressor, Decompressor, damaged
 from .protocol import CodecKind
+from .zstd import DictionarySource, dictionary_id_of
 
-_LEVELS: Final = {"zstd": range(-7, 23), "zlib": range(1, 10)}
-_DEFAULT_LEVEL: Final = {"zstd": 3, "zlib": 6}
-_WRITES: Final = {"zstd": Encoding.ZSTD, "zlib": Encoding.ZLIB}
 # Payloads that cannot shrink any more, or must not be touched.
-_OPAQUE: Final = frozenset({Encoding.ZSTD, Encoding.ZLIB, Encoding.SEALED, Encoding.ENCRYPTED})
+_OPAQUE: Final = COMPRESSED | {Encoding.PADDED, Encoding.SEALED, Encoding.ENCRYPTED}
 # Below this size the ratio says nothing: 40 bytes may well stand for 64 KiB of zeros.
 _RATIO_FLOOR: Final = 64 * 1024
-# RFC 8878, 3.1.1.1.2: decoders should support windows of up to 8 MiB, and may refuse larger ones.
-_ZSTD_WINDOW: Final = 8 * 1024 * 1024
-# RFC 8878, 3.1.1.2: 4 bytes of input may stand for a block of 128 KiB, so that a step of this many
-# bytes gives at most 8 MiB before the limit is looked at.
-_ZSTD_STEP: Final = 256
+# Pairs of types that one codec keeps its copies for; for more, copies are made anew.
+_REMEMBERED: Final = 256
 
-
-class _Contexts(threading.local):
-    """The zstd contexts of one thread: fast to reuse, not safe to share."""
-
-    def __init__(self, level: int) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=level)
-        self.decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+_Choice = tuple[CompressionRule, Compressor | None]
+_Name = tuple[Algorithm, int | None]
+_Types = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
 class CompressionCodec:
-    """Compress on encode, and read both algorithms on decode.
+    """Compress on encode, and read every algorithm on decode.
 
     The original payload is kept when the compressed one would not be smaller. Reading is bounded:
     the limits hold while decompressing, whatever a header claims, and encoding never writes what
     decoding with the same limits would refuse.
 
     Args:
-        algorithm: What to write.
-        level: Higher is smaller and slower; -7 to 22 for zstd (3 if None), 1 to 9 for zlib (6).
-        min_size: Payloads of fewer serialized bytes are left alone; zstd without a dictionary
-            saves a tenth of such sizes, and takes longer than encryption does.
+        algorithm: What to write; `"none"` only reads. `lz4` and `brotli` need the extra of their
+            name, for reading too; to read `binary/snappy` takes the extra `snappy`.
+        level: Higher is smaller and slower. -7 to 22 for zstd (3 if None), 1 to 9 for zlib (6),
+            0 to 12 for lz4 (0), 0 to 11 for brotli (4).
+        min_size: Payloads of fewer serialized bytes are left alone; 256 if None, and 64 where
+            zstd has a dictionary.
         max_size: The largest serialized payload in bytes that decoding gives back.
         max_ratio: The largest factor by which decoding may expand data, above 64 KiB.
+        threads: How many threads compress a payload of a megabyte or more; zstd only, and 0 for
+            the caller's.
+        probe: Whether a sample decides about large payloads, so that no time is lost with images,
+            say; from 16 KiB, or 128 KiB where compression is fast. What repeats only over more
+            than 64 KiB looks random to it.
+        rules: Other compression for some payloads: the first rule that matches decides.
+        dictionaries: Trained dictionaries for zstd.
 
     Raises:
-        ConfigurationError: A parameter is out of its range.
+        ConfigurationError: A parameter is out of its range, or a package is not installed.
     """
 
-    algorithm: Literal["zstd", "zlib"] = "zstd"
+    algorithm: Algorithm = "zstd"
     level: int | None = None
-    min_size: int = 256
+    min_size: int | None = None
     max_size: int = 64 * 1024 * 1024
     max_ratio: int = 1000
-    _contexts: _Contexts = field(init=False, repr=False, compare=False)
+    threads: int = 0
+    probe: bool = True
+    rules: tuple[CompressionRule, ...] = ()
+    dictionaries: DictionarySource | None = None
+    _writer: Compressor | None = field(init=False, repr=False, compare=False)
+    _readers: dict[bytes, Decompressor] = field(init=False, repr=False, compare=False)
+    _probe: Probe = field(default_factory=Probe, init=False, repr=False, compare=False)
+    _choices: tuple[_Choice, ...] = field(init=False, repr=False, compare=False)
+    _active: tuple[_Choice, ...] = field(init=False, repr=False, compare=False)
+    _clones: dict[_Types, Any] = field(
+        default_factory=dict[_Types, Any], init=False, repr=False, compare=False
+    )
 
     kind: ClassVar[CodecKind] = CodecKind.COMPRESS
 
     def __post_init__(self) -> None:
-        if self.algorithm not in _LEVELS:
-            raise ConfigurationError(
-                f"unknown algorithm {self.algorithm!r}: expected one of {', '.join(_LEVELS)}"
-            )
-        levels = _LEVELS[self.algorithm]
-        if self.level is not None and self.level not in levels:
-            raise ConfigurationError(
-                f"level {self.level} is not a level of {self.algorithm}: "
-                f"expected {levels[0]} to {levels[-1]}"
-            )
-        if self.min_size < 0 or self.max_size < 1 or self.max_ratio < 1:
+        if (self.min_size or 0) < 0 or self.max_size < 1 or self.max_ratio < 1:
             raise ConfigurationError("min_size must be 0 or more, max_size and max_ratio 1 or more")
-        object.__setattr__(
-            self,
-            "_contexts",
-            _Contexts(self._level if self.algorithm == "zstd" else _DEFAULT_LEVEL["zstd"]),
-        )
+        named = [self._named_by(rule) for rule in self.rules]
+        own_name: _Name = self.algorithm, self.level
+        names = {own_name, *named}
+        if self.threads and not any(algorithm == "zstd" for algorithm, _ in names):
+            raise ConfigurationError("threads are for zstd, which nothing here writes")
+        writers = {name: writer_of(*name, self.threads, self.dictionaries) for name in names}
+        own = writers[own_name]
+        choices = zip(self.rules, (writers[name] for name in named), strict=True)
+        set_field = object.__setattr__  # the instance is frozen
+        set_field(self, "_writer", own)
+        set_field(self, "_readers", {} if own is None else {own.encoding: own})
+        set_field(self, "_choices", tuple(choices))
+        set_field(self, "_active", self._choices_for((None, None)))
 
-    @property
-    def _level(self) -> int:
-        return _DEFAULT_LEVEL[self.algorithm] if self.level is None else self.level
+    def with_context(self, context: Any) -> Self:
+        """Return the codec for the types in an SDK's serialization context."""
+        if not any(rule.needs_context for rule in self.rules):
+            return self
+        types = getattr(context, "workflow_type", None), getattr(context, "activity_type", None)
+        clone: Self | None = self._clones.get(types)
+        if clone is None:
+            clone = copy.copy(self)  # which shares all that threads and payloads have in common
+            object.__setattr__(clone, "_active", self._choices_for(types))
+            if len(self._clones) < _REMEMBERED:
+                self._clones[types] = clone
+        return clone
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Compress each payload that shrinks."""
-        return self.encode_sync(payloads)
+        """Compress each payload that shrinks.
+
+        Raises:
+            KeyLookupError: There are dictionaries, and they cannot be loaded.
+        """
+        if self.dictionaries is not None and not self.dictionaries.is_ready:
+            await self.dictionaries.ready()
+        return [self._compress(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decompress each compressed payload.
@@ -104,107 +130,118 @@ class CompressionCodec:
         Raises:
             PayloadError: The compressed data is damaged.
             PayloadTooLargeError: The result would exceed the limits.
+            DictionaryNotFoundError: The dictionary it was compressed with cannot be found.
+            ConfigurationError: The package for its encoding is not installed.
         """
-        return self.decode_sync(payloads)
+        source = self.dictionaries
+        if source is not None and not source.is_ready and _dictionaries_of(payloads):
+            await source.ready()
+        decoded: list[Payload] = []
+        try:
+            self._decode(payloads, decoded)
+        except DictionaryNotFoundError:
+            if source is None:
+                raise
+            await source.find(_dictionaries_of(payloads[len(decoded) :]))
+            self._decode(payloads, decoded)
+        return decoded
 
     def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """See `encode`."""
+        """See `encode`; blocks while dictionaries are loaded."""
+        if self.dictionaries is not None and not self.dictionaries.is_ready:
+            self.dictionaries.ready_sync()
         return [self._compress(payload) for payload in payloads]
 
     def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """See `decode`."""
-        return [self._decompress(payload) for payload in payloads]
+        """See `decode`; blocks while dictionaries are loaded."""
+        source = self.dictionaries
+        if source is not None and not source.is_ready and _dictionaries_of(payloads):
+            source.ready_sync()
+        decoded: list[Payload] = []
+        try:
+            self._decode(payloads, decoded)
+        except DictionaryNotFoundError:
+            if source is None:
+                raise
+            source.find_sync(_dictionaries_of(payloads[len(decoded) :]))
+            self._decode(payloads, decoded)
+        return decoded
 
     def _compress(self, payload: Payload) -> Payload:
         if payload.metadata.get(ENCODING) in _OPAQUE:
             return payload
         plain = payload.SerializeToString()
-        if not self.min_size <= len(plain) <= self.max_size:
+        size = len(plain)
+        writer, min_size = self._writer, self.min_size
+        if self._active:
+            writer, min_size = self._choose(payload, size)
+        if writer is None or size > self.max_size or _is_small(size, min_size, writer):
             return payload
-        if self.algorithm == "zstd":
-            data = self._contexts.compressor.compress(plain)
-        else:
-            data = zlib.compress(plain, self._level)
+        if self.probe and size >= writer.probe_from and not self._probe.promises(plain):
+            return payload
+        data = writer.compress(plain)
         # The second test: what reading with the same limits would refuse is not written.
-        if len(data) >= len(plain) or len(plain) > self._limit(data):
+        if len(data) >= size or size > self._limit(data):
             return payload
         compressed = Payload()
-        compressed.metadata[ENCODING] = _WRITES[self.algorithm]
+        compressed.metadata[ENCODING] = writer.encoding
         compressed.data = data
         if payload.external_payloads:
             # The server accounts for external storage by the outer payload's copy.
             compressed.external_payloads.extend(payload.external_payloads)
-        return compressed if compressed.ByteSize() < len(plain) else payload
+        return compressed if compressed.ByteSize() < size else payload
+
+    def _decode(self, payloads: Sequence[Payload], decoded: list[Payload]) -> None:
+        """Append to `decoded` what it lacks; after an error it can be called again."""
+        for payload in payloads[len(decoded) :]:
+            try:
+                decoded.append(self._decompress(payload))
+            except SealwireError as err:
+                err.index = len(decoded)
+                raise
 
     def _decompress(self, payload: Payload) -> Payload:
         encoding = payload.metadata.get(ENCODING)
-        if encoding == Encoding.ZSTD:
-            plain = self._unzstd(payload.data)
-        elif encoding == Encoding.ZLIB:
-            plain = self._unzlib(payload.data)
-        else:
+        if encoding is None or encoding not in COMPRESSED:
             return payload
+        reader = self._readers.get(encoding)
+        if reader is None:
+            reader = self._readers[encoding] = reader_of(encoding, self.dictionaries)
+        data = payload.data
+        plain = reader.decompress(data, self._limit(data))
         try:
             return Payload.FromString(plain)
         except DecodeError:
-            raise _damaged(encoding_of(payload)) from None
-
-    def _unzstd(self, data: bytes) -> bytes:
-        limit = self._limit(data)
-        contexts = self._contexts
-        if not data.startswith(zstandard.FRAME_HEADER):  # nor a frame that a reader may skip
-            raise _damaged("binary/zstd")
-        try:
-            # With a stated size zstandard allocates just that and fails if the frame is longer.
-            stated = zstandard.frame_content_size(data)
-            if stated > limit:
-                raise self._too_large("binary/zstd")
-            # Of a frame that states 0 it does not even look at the rest.
-            if stated > 0:
-                return contexts.decompressor.decompress(data, allow_extra_data=False)
-            return self._unzstd_stream(data, limit)
-        except zstandard.ZstdError:
-            raise _damaged("binary/zstd") from None
-
-    def _unzstd_stream(self, data: bytes, limit: int) -> bytes:
-        stream = self._contexts.decompressor.decompressobj()
-        parts: list[bytes] = []
-        size = 0
-        start = 0
-        for start in range(0, len(data), _ZSTD_STEP):
-            parts.append(stream.decompress(data[start : start + _ZSTD_STEP]))
-            size += len(parts[-1])
-            if size > limit:
-                raise self._too_large("binary/zstd")
-            if stream.eof:
-                break
-        if not stream.eof or stream.unused_data or start + _ZSTD_STEP < len(data):
-            raise _damaged("binary/zstd")
-        return b"".join(parts)
-
-    def _unzlib(self, data: bytes) -> bytes:
-        limit = self._limit(data)
-        stream = zlib.decompressobj()
-        try:
-            plain = stream.decompress(data, limit + 1)
-        except zlib.error:
-            raise _damaged("binary/zlib") from None
-        if len(plain) > limit:
-            raise self._too_large("binary/zlib")
-        if not stream.eof or stream.unused_data:
-            raise _damaged("binary/zlib")
-        return plain
+            raise damaged(encoding) from None
 
     def _limit(self, data: bytes) -> int:
         return min(self.max_size, max(_RATIO_FLOOR, len(data) * self.max_ratio))
 
-    def _too_large(self, encoding: str) -> PayloadTooLargeError:
-        return PayloadTooLargeError(
-            f"a {encoding} payload would exceed max_size ({self.max_size} bytes) "
-            f"or max_ratio ({self.max_ratio}) when decompressed",
-            encoding=encoding,
-        )
+    def _named_by(self, rule: CompressionRule) -> _Name:
+        if rule.algorithm is not None:
+            return rule.algorithm, rule.level
+        return self.algorithm, self.level if rule.level is None else rule.level
+
+    def _choices_for(self, types: _Types) -> tuple[_Choice, ...]:
+        return tuple(choice for choice in self._choices if choice[0].applies_in(*types))
+
+    def _choose(self, payload: Payload, size: int) -> tuple[Compressor | None, int | None]:
+        for rule, writer in self._active:
+            if rule.matches(payload, size):
+                return writer, self.min_size if rule.min_size is None else rule.min_size
+        return self._writer, self.min_size
 
 
-def _damaged(encoding: str) -> PayloadError:
-    return PayloadError(f"the {encoding} data is damaged", encoding=encoding)
+def _is_small(size: int, min_size: int | None, writer: Compressor) -> bool:
+    if min_size is not None:
+        return size < min_size
+    return size < MIN_SIZE and size < writer.min_size
+
+
+def _dictionaries_of(payloads: Sequence[Payload]) -> set[int]:
+    ids = {
+        dictionary_id_of(payload.data)
+        for payload in payloads
+        if payload.metadata.get(ENCODING) == Encoding.ZSTD
+    }
+    return ids - {0}
