@@ -8,6 +8,7 @@ from sealwire.errors import SealwireError
 
 from . import console
 from .demo import demo
+from .dictionaries import dictionaries
 from .keys import keys
 from .serve import serve
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys, name="keys")
+app.add_typer(dictionaries, name="dict")
 app.command()(serve)
 app.command()(demo)
 
