@@ -28,9 +28,10 @@ network, put a proxy with TLS before it.
 
 **Errors.** Every error is `{"error": "…"}` with the next step in it. But the UI and the command
 line show none of that, so a payload that cannot be decoded comes back as a `json/plain` payload
-with `error`, `type` and, where it is known, `keyId`, among the others that can. Programs that
-replay what they downloaded must look for it. Encoding is all or nothing: no payload ever comes
-back unencrypted. A request that takes longer than the deadline is given up.
+with `error`, `type` and, where it is known, `keyId`, among the others that can. Programs that must
+not take it for a value send `Prefer: handling=strict`: then the request fails as a whole, with the
+same entries. Encoding is all or nothing: no payload ever comes back unencrypted. A request that
+takes longer than the deadline is given up.
 
 **Log.** One line for each request in the logger `sealwire.server`: method, route, namespace,
 number of payloads, status and milliseconds; never a payload, a token or a query.

@@ -18,13 +18,14 @@ from starlette.types import Receive, Scope, Send
 
 from sealwire.codecs import PayloadCodec
 from sealwire.errors import ConfigurationError, PayloadError
+from sealwire.loopback import is_loopback
+from sealwire.wire import STRICT, format_payloads, parse_payloads
 
 from .auth import BearerToken
-from .intake import check_content_type, namespace_of, read_body
-from .origins import Origins, host_of, is_loopback
+from .intake import check_content_type, namespace_of, read_body, wants_strict
+from .origins import Origins, host_of
 from .problems import RequestError, explain
 from .transcoder import Transcoder
-from .wire import format_payloads, parse_payloads
 
 _log = logging.getLogger("sealwire.server")
 
@@ -93,7 +94,8 @@ class _Service:
         try:
             response = await self._answer(request, entry)
         except RequestError as err:
-            response = _json(err.status, {"error": err.message}, err.headers)
+            details = err.details if wants_strict(request) else {}
+            response = _json(err.status, {"error": err.message, **details}, err.headers)
         except Exception as err:  # noqa: BLE001 - an answer without CORS headers would be lost
             response = _json(500, {"error": explain(err)})
         # Here and not in the branches: a browser shows no status without these headers.
@@ -143,9 +145,14 @@ class _Service:
         except PayloadError as err:
             raise RequestError(400, f"{err}; send what the Temporal SDKs send") from None
         entry.count = len(payloads)
-        convert = self.transcoder.encode if entry.route == "encode" else self.transcoder.decode
-        result = await convert(payloads, entry.namespace)
-        return Response(format_payloads(result), media_type="application/json")
+        headers: dict[str, str] = {}
+        if entry.route == "encode":
+            result = await self.transcoder.encode(payloads, entry.namespace)
+        else:
+            strict = wants_strict(request)
+            result = await self.transcoder.decode(payloads, entry.namespace, strict=strict)
+            headers = {"preference-applied": STRICT} if strict else {}
+        return Response(format_payloads(result), headers=headers, media_type="application/json")
 
     def _check_caller(self, request: Request) -> None:
         if not self.origins.admits(request.headers.get("origin")):

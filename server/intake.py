@@ -6,6 +6,8 @@ from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
+from sealwire.wire import STRICT
+
 from .problems import RequestError
 
 _MAX_NAMESPACE: Final = 1000  # characters; Temporal's limit for names
@@ -42,6 +44,12 @@ def namespace_of(request: Request) -> str | None:
             400, "X-Namespace is not the name of a namespace: send its name in UTF-8"
         )
     return name
+
+
+def wants_strict(request: Request) -> bool:
+    """Tell whether the client wants no answer at all rather than one with errors in it."""
+    preferences = ",".join(request.headers.getlist("prefer")).lower().split(",")
+    return any(item.partition(";")[0].strip() == STRICT for item in preferences)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

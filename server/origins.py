@@ -7,7 +7,6 @@ answers only when it is addressed by a loopback name.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,16 +57,6 @@ class Origins:
             return vary
         cors = {"access-control-allow-origin": origin, "access-control-allow-credentials": "true"}
         return {**vary, **cors, **(_PREFLIGHT if preflight else {})}
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address, without a port, is certain to be this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def host_of(header: str | None) -> str:

@@ -12,8 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from sealwire.errors import ConfigurationError
-
-from .origins import is_loopback
+from sealwire.loopback import is_loopback
 
 DEFAULT_PORT: Final = 8081
 _CONNECTIONS: Final = 512  # a browser opens 6, and a command one

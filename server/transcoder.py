@@ -91,14 +91,21 @@ class Transcoder:
             try:
                 encoded += await _same_count(codec.encode, group)
             except Exception as err:  # noqa: BLE001 - a codec may be anybody's
-                raise request_error(err) from None
+                raise request_error(err, len(encoded)) from None
         return encoded
 
-    async def decode(self, payloads: Sequence[Payload], namespace: str | None) -> list[Payload]:
+    async def decode(
+        self, payloads: Sequence[Payload], namespace: str | None, *, strict: bool = False
+    ) -> list[Payload]:
         """Decode `payloads`, with an error in the place of each that cannot be decoded.
 
+        Args:
+            payloads: What to decode.
+            namespace: The namespace to work in.
+            strict: Decode all or nothing instead.
+
         Raises:
-            RequestError: The result is too large.
+            RequestError: The result is too large; or, if strict, the codec failed.
         """
         decoded: list[Payload] = []
         size = 0
@@ -109,7 +116,11 @@ class Transcoder:
         for group in _groups(payloads):
             if decoded:
                 await asyncio.sleep(0)
-            decoded += await _decode_group(codec, group)
+            decoded += await (
+                _decode_strictly(codec, group, len(decoded))
+                if strict
+                else _decode_group(codec, group)
+            )
             size += sum(len(payload.data) for payload in decoded[-len(group) :])
             if size > self.max_answer:
                 raise RequestError(
@@ -136,6 +147,15 @@ async def _decode_group(codec: PayloadCodec, group: Sequence[Payload]) -> list[P
         if len(group) == 1:
             return [_error_payload(err)]
     return [(await _decode_group(codec, [payload]))[0] for payload in group]
+
+
+async def _decode_strictly(
+    codec: PayloadCodec, group: Sequence[Payload], first: int
+) -> list[Payload]:
+    try:
+        return await _same_count(codec.decode, group)
+    except Exception as err:  # noqa: BLE001 - a codec may be anybody's
+        raise request_error(err, first) from None
 
 
 async def _same_count(

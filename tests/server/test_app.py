@@ -11,7 +11,7 @@ from sealwire.codecs import CodecChain
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 from sealwire.server import BearerToken, codec_app, running
-from sealwire.server.wire import format_payloads, parse_payloads
+from sealwire.wire import format_payloads, parse_payloads
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

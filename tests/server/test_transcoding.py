@@ -29,7 +29,7 @@ from sealwire.keys import Key, Keyring, KeySet, StaticKeyProvider
 from sealwire.payload import Payload
 from sealwire.server import codec_app, running
 from sealwire.server.transcoder import Transcoder
-from sealwire.server.wire import format_payloads, parse_payloads
+from sealwire.wire import format_payloads, parse_payloads
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -1,4 +1,4 @@
-"""The body of a request and of its answer: `Payloads` as proto3 JSON.
+"""What codec servers and their clients exchange: `Payloads` as proto3 JSON.
 
 ::
 
@@ -10,6 +10,8 @@ Every part may be absent, and an empty list is `{}`. Parsing follows the rules f
 of either alphabet, with or without padding; null for a field that is absent; a 64-bit number as
 text or as a number. It is strict in the rest, because a lenient parser would turn a damaged
 request into a good one without payloads. What is written is what Go's strict parser accepts.
+
+A program that must not take the description of an error for a value asks for `STRICT`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ import msgspec
 
 from sealwire.errors import PayloadError
 from sealwire.payload import Payload
+
+# RFC 7240, 4.4. In `Prefer`: fail as a whole instead of answering with an error in the place of a
+# payload. In `Preference-Applied`: that is what was done.
+STRICT: Final = "handling=strict"
 
 _Int64Text = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}\\Z")]
 
@@ -59,7 +65,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def parse_payloads(body: bytes) -> list[Payload]:
-    """Read the body of a request.
+    """Read a body.
 
     Raises:
         PayloadError: It is no JSON, or not of this form.
@@ -75,7 +81,7 @@ def parse_payloads(body: bytes) -> list[Payload]:
 
 
 def format_payloads(payloads: Sequence[Payload]) -> bytes:
-    """Write the body of an answer."""
+    """Write a body."""
     return _encoder.encode(_PayloadsOut([_structure(payload) for payload in payloads]))
 
 

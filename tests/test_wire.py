@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sealwire.errors import PayloadError
 from sealwire.payload import Payload, Payloads
-from sealwire.server.wire import format_payloads, parse_payloads
+from sealwire.wire import format_payloads, parse_payloads
 
 # Characters that JSON escapes, of each length in UTF-8; few, so that they meet.
 TEXT = st.text('a-_"\\/\n\0\x7fé€😀', max_size=8)
