@@ -16,6 +16,7 @@ from sealwire.codecs import (
     CompressionCodec,
     ContextualCodec,
     EncryptionCodec,
+    PaddingCodec,
     PayloadCodec,
     SyncPayloadCodec,
     with_context,
@@ -214,7 +215,8 @@ def test_protocols_tell_codecs_apart() -> None:
         assert isinstance(codec, SyncPayloadCodec)
     assert isinstance(FromTheSdk(), PayloadCodec)
     assert not isinstance(FromTheSdk(), SyncPayloadCodec)
-    assert not isinstance(COMPRESS, ContextualCodec)
+    assert not isinstance(PaddingCodec(), ContextualCodec)
+    assert isinstance(COMPRESS, ContextualCodec)
     assert isinstance(ENCRYPT, ContextualCodec)
 
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import itertools
+import os
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 import temporalio.converter
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from temporalcodec.encryption import EncryptionCodec as TemporalcodecCodec
+from temporalcodec.encryption import Key as TemporalcodecKey
 
 from sealwire.codecs import (
     CodecChain,
     CompressionCodec,
+    CompressionRule,
     DecodePolicy,
     EncryptionCodec,
+    PaddingCodec,
     PayloadCodec,
     PolicyMode,
 )
@@ -54,6 +64,55 @@ class TestZlib(PayloadCodecConformance):
 
     def codec(self) -> PayloadCodec:
         return CompressionCodec("zlib", min_size=0)
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class TestLz4(PayloadCodecConformance):
+    """`binary/lz4`."""
+
+    def codec(self) -> PayloadCodec:
+        return CompressionCodec("lz4", min_size=0)
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class TestBrotli(PayloadCodecConformance):
+    """`binary/brotli`."""
+
+    def codec(self) -> PayloadCodec:
+        return CompressionCodec("brotli", min_size=0)
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class TestCompressionRules(PayloadCodecConformance):
+    """Several algorithms by rules, of which one is for an activity."""
+
+    def codec(self) -> PayloadCodec:
+        return CompressionCodec(
+            rules=(
+                CompressionRule("none", activity_type="a"),
+                CompressionRule("zlib", encoding="binary/plain"),
+                CompressionRule("lz4", min_size=30, max_size=50),
+            )
+        )
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+    def context(self) -> object:
+        return SimpleNamespace(namespace="default", workflow_type="w", activity_type="a")
+
+
+class TestPadding(PayloadCodecConformance):
+    """`binary/padded`."""
+
+    def codec(self) -> PayloadCodec:
+        return PaddingCodec()
 
     def foreign(self) -> list[Payload]:
         return FOREIGN
@@ -127,6 +186,75 @@ class TestCodecOfTheSdk(PayloadCodecConformance):
 
     def codec(self) -> PayloadCodec:
         return SdkCodec()
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class SampleCodec(temporalio.converter.PayloadCodec):
+    """Encryption as Temporal's samples for Python show it."""
+
+    def __init__(self, key_id: str, key: bytes) -> None:
+        self.key_id = key_id
+        self.cipher = AESGCM(key)
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload(
+                metadata={
+                    "encoding": b"binary/encrypted",
+                    "encryption-key-id": self.key_id.encode(),
+                },
+                data=self.encrypt(payload.SerializeToString()),
+            )
+            for payload in payloads
+        ]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        decoded: list[Payload] = []
+        for payload in payloads:
+            if payload.metadata.get("encoding", b"").decode() != "binary/encrypted":
+                decoded.append(payload)
+                continue
+            key_id = payload.metadata.get("encryption-key-id", b"").decode()
+            if key_id != self.key_id:
+                raise ValueError(f"Unrecognized key ID {key_id}. Current key ID is {self.key_id}.")
+            decoded.append(Payload.FromString(self.decrypt(payload.data)))
+        return decoded
+
+    def encrypt(self, data: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self.cipher.encrypt(nonce, data, None)
+
+    def decrypt(self, data: bytes) -> bytes:
+        return self.cipher.decrypt(data[:12], data[12:], None)
+
+
+class TestEncryptionOfTheSamples(PayloadCodecConformance):
+    """Temporal's sample."""
+
+    def codec(self) -> PayloadCodec:
+        return SampleCodec("sample", ROOT)
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class TestEncryptionOfTemporalcodec(PayloadCodecConformance):
+    """The package `temporalcodec`."""
+
+    def codec(self) -> PayloadCodec:
+        return TemporalcodecCodec([TemporalcodecKey(id="theirs", key="0123456789abcdef" * 2)])
+
+    def foreign(self) -> list[Payload]:
+        return FOREIGN
+
+
+class TestForeignEncryptionInOurChain(PayloadCodecConformance):
+    """Compression before somebody else's encryption."""
+
+    def codec(self) -> PayloadCodec:
+        return CodecChain(CompressionCodec(), SampleCodec("sample", ROOT))
 
     def foreign(self) -> list[Payload]:
         return FOREIGN
@@ -232,6 +360,150 @@ class ForgetsTheContract(Broken):
         return None
 
 
+class SlowContext(Broken):
+    def with_context(self, context: Any) -> Any:
+        hashlib.pbkdf2_hmac("sha256", b"a key", b"for each context", 5000)
+        return self
+
+
+class KeepsALock(Broken):
+    """Its lock belongs to the first event loop in which two tasks wanted it."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        async with self.lock:
+            await asyncio.sleep(0)
+            return list(payloads)
+
+
+class MixesUpLoops(Broken):
+    """Keeps the batch on the instance, and gives the event loops of other threads time."""
+
+    def __init__(self) -> None:
+        self.batch: list[Payload] = []
+        self.others = threading.Barrier(2)
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        self.batch = list(payloads)
+        if threading.current_thread() is not threading.main_thread():
+            with suppress(threading.BrokenBarrierError):  # nobody else is left
+                self.others.wait(timeout=0.2)
+        return self.batch
+
+
+class StaysLocked(Broken):
+    """Has a lock for each event loop, and does not release it when cancelled."""
+
+    def __init__(self) -> None:
+        self.locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    async def work(self, payloads: Sequence[Payload]) -> list[Payload]:
+        lock = self.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        await lock.acquire()
+        await asyncio.sleep(0)
+        lock.release()
+        return list(payloads)
+
+
+class StaysLockedOnEncode(StaysLocked):
+    encode = StaysLocked.work
+
+
+class StaysLockedOnDecode(StaysLocked):
+    decode = StaysLocked.work
+
+
+class CancelsOthers(Broken):
+    """All wait for the same task, and whoever is cancelled cancels it."""
+
+    def __init__(self) -> None:
+        self.loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
+            WeakKeyDictionary()
+        )
+
+    async def work(self, payloads: Sequence[Payload]) -> list[Payload]:
+        loop = asyncio.get_running_loop()
+        if loop not in self.loading:
+            self.loading[loop] = loop.create_task(asyncio.sleep(0))
+        await self.loading[loop]
+        return list(payloads)
+
+
+class CancelsOthersOnEncode(CancelsOthers):
+    encode = CancelsOthers.work
+
+
+class CancelsOthersOnDecode(CancelsOthers):
+    decode = CancelsOthers.work
+
+
+class StaysCancelled(Broken):
+    """Refuses to work in an event loop in which a call was cancelled."""
+
+    def __init__(self) -> None:
+        self.cancelled: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        loop = asyncio.get_running_loop()
+        if loop in self.cancelled:
+            raise RuntimeError("cancelled before")
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.cancelled.add(loop)
+            raise
+        return list(payloads)
+
+
+class KnowsOnlyItsProcess(Broken):
+    """Has a secret of each process."""
+
+    def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        owner = {"encoding": b"x", "owner": str(os.getpid()).encode()}
+        return [Payload(metadata=owner, data=item.SerializeToString()) for item in payloads]
+
+    def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self.open(item) if "owner" in item.metadata else item for item in payloads]
+
+    def open(self, payload: Payload) -> Payload:
+        if payload.metadata["owner"] != str(os.getpid()).encode():
+            raise ValueError("of another process")
+        return Payload.FromString(payload.data)
+
+
+class ParentCannotRead(KnowsOnlyItsProcess):
+    """A child process reads everything, and writes what only that process reads."""
+
+    def __init__(self) -> None:
+        self.parent = os.getpid()
+
+    def open(self, payload: Payload) -> Payload:
+        if os.getpid() == self.parent:
+            return super().open(payload)
+        return Payload.FromString(payload.data)
+
+
+class ChildCannotRead(ParentCannotRead):
+    """A child process does not read what was written before it was there."""
+
+    def open(self, payload: Payload) -> Payload:
+        if os.getpid() != self.parent:
+            return KnowsOnlyItsProcess.open(self, payload)
+        return Payload.FromString(payload.data)
+
+
+class NeedsItsThread(Broken):
+    """Works in a thread, which a child process does not have."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1)
+
+    def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return self.pool.submit(list[Payload], payloads).result()
+
+
 BROKEN: list[Callable[[], PayloadCodec]] = [
     Mutates,
     MutatesOnDecode,
@@ -248,6 +520,24 @@ BROKEN: list[Callable[[], PayloadCodec]] = [
     ForgetsTheContract,
 ]
 
+LOOPS: Final = {"test_event_loops_may_follow_each_other", "test_event_loops_may_run_at_once"}
+FORK: Final = {"test_it_works_on_both_sides_of_a_fork"}
+# What nothing but these tests finds.
+FOUND_BY: list[tuple[Callable[[], PayloadCodec], set[str]]] = [
+    (SlowContext, {"test_a_context_costs_next_to_nothing"}),
+    (KeepsALock, LOOPS),
+    (MixesUpLoops, {"test_event_loops_may_run_at_once"}),
+    (StaysLockedOnEncode, {"test_a_cancelled_encode_harms_nobody"}),
+    (StaysLockedOnDecode, {"test_a_cancelled_decode_harms_nobody"}),
+    (CancelsOthersOnEncode, {"test_a_cancelled_encode_harms_nobody"}),
+    (CancelsOthersOnDecode, {"test_a_cancelled_decode_harms_nobody"}),
+    (StaysCancelled, {"test_a_cancelled_encode_harms_nobody"}),
+    (KnowsOnlyItsProcess, FORK),
+    (ParentCannotRead, FORK),
+    (ChildCannotRead, FORK),
+    (NeedsItsThread, FORK),
+]
+
 
 def run(suite: PayloadCodecConformance) -> dict[str, Exception]:
     """The tests of a suite that fail, without a test runner."""
@@ -261,10 +551,14 @@ def run(suite: PayloadCodecConformance) -> dict[str, Exception]:
     return failed
 
 
-def suite_of(make: Callable[[], PayloadCodec]) -> PayloadCodecConformance:
+def suite_of(
+    make: Callable[[], PayloadCodec], seconds: float = PayloadCodecConformance.patience
+) -> PayloadCodecConformance:
     """The suite for one kind of codec."""
 
     class Suite(PayloadCodecConformance):
+        patience = seconds
+
         def codec(self) -> PayloadCodec:
             return make()
 
@@ -281,6 +575,26 @@ def suite_of(make: Callable[[], PayloadCodec]) -> PayloadCodecConformance:
 def test_suite_finds_what_is_broken(make: Callable[[], PayloadCodec]) -> None:
     """Each of these codecs breaks the contract in one way, and fails at least one test."""
     assert run(suite_of(make))
+
+
+@pytest.mark.parametrize(("make", "tests"), FOUND_BY)
+def test_suite_finds_what_shows_in_use(make: Callable[[], PayloadCodec], tests: set[str]) -> None:
+    """Each of these works for one caller in one process, and fails the tests that are about it."""
+    assert tests == set(run(suite_of(make, seconds=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (StaysLockedOnEncode, "the codec hangs: it was not done after 0.5 s"),
+        (NeedsItsThread, "the codec hangs after a fork: not done after 0.5 s"),
+        (ChildCannotRead, "the codec does not work after a fork: ValueError"),
+    ],
+)
+def test_suite_says_what_happened(make: Callable[[], PayloadCodec], message: str) -> None:
+    """A codec that never comes back, or fails in a child process, is a failure with a message."""
+    failed = run(suite_of(make, seconds=0.5))
+    assert [message] == [str(err) for err in failed.values()]
 
 
 def test_suite_accepts_the_codec_that_does_nothing() -> None:
