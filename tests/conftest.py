@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -40,10 +41,21 @@ def find_node() -> Path | None:
     return Path(command).absolute() if command and installed else None
 
 
+def find_atheris() -> Path | None:
+    """The fuzzer, for which there are wheels on some platforms only."""
+    spec = importlib.util.find_spec("atheris")
+    return None if spec is None or spec.origin is None else Path(spec.origin)
+
+
 PARTS: Final = {
+    "atheris": Part(
+        find=find_atheris,
+        tests="what is decoded, against the inputs that the fuzzer found and a few thousand more",
+        get="run them on Linux with an x86-64 processor and a Python that atheris has a wheel for",
+    ),
     "node": Part(
         find=find_node,
-        tests="the payloads beside those of Temporal's TypeScript SDK",
+        tests="payloads and workflows beside Temporal's TypeScript SDK, the vectors in JavaScript",
         get="install Node.js 20.3 or later with npm, then run `make test`",
     ),
 }

@@ -253,7 +253,26 @@ def _changed_chunks(good: Json) -> list[Json]:
         negative("the last chunk dropped", good, data=spliced("head", "0", "1")),
         negative("the last chunk doubled", good, data=spliced("head", "0", "1", "last", "last")),
         negative("only the last chunk", good, data=spliced("head", "last")),
+        _full_last_chunk(good),
     ]
+
+
+def _full_last_chunk(good: Json) -> Json:
+    """A message that fills its chunk, without the empty chunk that must follow.
+
+    All of it is authentic, and a payload: only a reader that asks for the last chunk refuses it.
+    Its data is the key stream itself, so that the ciphertext is zeros, which the file says briefly.
+    """
+    size, head = reference.CHUNK - _overhead(reference.CHUNK), 56 + _overhead(reference.CHUNK)
+
+    def sealed_around(data: bytes) -> bytes:
+        return sealed_again(good, message=reference.serialize(PLAIN, data))[: -reference.TAG]
+
+    data = sealed_around(sealed_around(bytes(size))[head : head + size])
+    zeros = {"repeat": "00", "length": size}
+    return negative(
+        "a full last chunk", good, data=[data[:head].hex(), zeros, data[head + size :].hex()]
+    )
 
 
 def _changed_metadata(good: Json) -> list[Json]:
