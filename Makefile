@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 600
 NODE_PACKAGES := tests/node/node_modules/.package-lock.json
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench fuzz lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +14,7 @@ help:
 	@echo "make test   all tests, with branch coverage"
 	@echo "make check  ruff, mypy, pyright, doctests"
 	@echo "make bench  the benchmarks, with tables"
+	@echo "make fuzz   ten minutes of fuzzing what decodes (FUZZ_SECONDS=600)"
 	@echo "make lock   pin the versions that development uses (requirements-dev.txt)"
 	@echo "make clean  remove what these targets made"
 
@@ -32,9 +34,12 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
+fuzz: $(VENV)/.dev
+	@$(BIN)/python tests/fuzz/fuzz_all.py $(FUZZ_SECONDS)
+
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
-		--extra arrow --extra demo --group dev --no-emit-index-url --custom-compile-command "make lock" \
+		--extra all --extra demo --group dev --no-emit-index-url --custom-compile-command "make lock" \
 		--output-file requirements-dev.txt
 
 clean:

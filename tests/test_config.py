@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sealwire.codecs import CodecChain, CompressionCodec, EncryptionCodec, PolicyMode
+from sealwire.codecs import (
+    CodecChain,
+    CompressionCodec,
+    CompressionRule,
+    EncryptionCodec,
+    PaddingCodec,
+    PolicyMode,
+)
 from sealwire.config import (
     Config,
     ConverterOptions,
@@ -47,12 +54,18 @@ max_size = 1000000
 max_ratio = 50
 
 [[codec]]
+type = "padding"
+min_size = 128
+
+[[codec]]
 type = "encryption"
 format = "sealed-v1"
 policy = "migrate"
 require_context = true
 accept_namespaces = ["billing", "archive"]
 context = { region = "eu" }
+accept_context = { region = ["us", "ch"] }
+key_aliases = { "" = "go-fleet" }
 
 [server]
 host = "::1"
@@ -87,19 +100,53 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         keyring.encrypt_grace,
         keyring.decrypt_grace,
     )
-    compression, encryption = config.codec().codecs
+    compression, padding, encryption = config.codec().codecs
     assert CompressionCodec("zlib", 9, 100, 1000000, 50) == compression
+    assert PaddingCodec(128) == padding
     assert isinstance(encryption, EncryptionCodec)
     assert "payments" == encryption.namespace
     assert PolicyMode.MIGRATE is encryption.policy.mode
     assert frozenset({"billing", "archive"}) == encryption.policy.accept_namespaces
     assert {"region": "eu"} == encryption.context
+    assert {"region": frozenset({"us", "ch"})} == encryption.policy.accept_context
+    assert {"": "go-fleet"} == encryption.key_aliases
     assert b"binary/msgpack" == config.payload_converter().to_payload(1).metadata["encoding"]
     names = [item.encoding for item in config.payload_converter().converters]
     assert names.index("binary/protobuf") < names.index("json/protobuf")
     assert JsonConverter(key_order="kept", allow_nan=True) in config.payload_converter().converters
     assert ("::1", 9000) == (config.server.host, config.server.port)
     assert tmp_path / "token" == config.server.token_file
+
+
+def test_rules_of_compression_are_read(tmp_path: Path) -> None:
+    """Each `[[codec.rules]]` belongs to the `[[codec]]` before it, in the order of the file."""
+    text = """
+[[codec]]
+type = "compression"
+threads = 2
+probe = false
+
+[[codec.rules]]
+algorithm = "none"
+encoding = "binary/plain"
+message_type = "a.B"
+workflow_type = "Order"
+activity_type = "charge"
+
+[[codec.rules]]
+level = 9
+min_size = 100
+max_size = 200
+
+[[codec]]
+type = "encryption"
+"""
+    first = CompressionRule("none", None, "binary/plain", "a.B", "Order", "charge")
+    second = CompressionRule(level=9, min_size=100, max_size=200)
+
+    compression = load_config(write(tmp_path, text)).codec("a").codecs[0]
+
+    assert CompressionCodec(threads=2, probe=False, rules=(first, second)) == compression
 
 
 def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
@@ -127,7 +174,10 @@ def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
         ("[converter]\nvalues = []", "2: converter.values: [] is not one of 'json/plain'"),
         ("codec = 1", "1: codec: expected tables, [[codec]], got int 1"),
         ("codec = [1]", "codec[0]: expected a table, [[codec]], got int 1"),
-        ("[[codec]]", "codec[0].type: is required; accepted: compression, encryption"),
+        (
+            "[[codec]]",
+            "codec[0].type: is required; accepted: compression, padding, encryption, remote",
+        ),
         ("[[codec]]\ntype = 'zip'", "2: codec[0].type: unknown codec 'zip'; accepted:"),
         (
             "[[codec]]\ntype = 'compression'\nlevel = 30",
@@ -144,6 +194,30 @@ def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
         (
             "[[codec]]\ntype = 'encryption'\naccept_namespaces = [1]",
             "3: codec[0].accept_namespaces: expected a text, got int 1",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'\nrules = 'none'",
+            "3: codec[0].rules: expected a list of tables, got str 'none'",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'\nrules = [1]",
+            "codec[0].rules[0]: expected a table, got int 1",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'\n[[codec.rules]]\n[[codec.rules]]\nlevl = 1",
+            "5: codec[0].rules[1].levl: unknown key; did you mean 'level'? accepted here:",
+        ),
+        (
+            "[[codec]]\n[[codec]]\ntype = 'compression'\n[[codec.rules]]\nmin_size = -1",
+            "4: codec[1].rules[0]: the sizes of a rule must be 0 or more",
+        ),
+        (
+            "[[codec]]\ntype = 'compression'\n[[codec.rules]]\nlevel = 30",
+            "1: codec[0]: level 30 is not a level of zstd: expected -7 to 22",
+        ),
+        (
+            "[[codec]]\ntype = 'encryption'\n[codec.context]\na = 1",
+            "4: codec[0].context.a: expected a text, got int 1",
         ),
         (
             "[[codec]]\ntype = 'encryption'\ncontext = { a = 1 }",
@@ -321,7 +395,10 @@ except ConfigurationError as err:
         ("type = 'rot13'\nshift = -5", "cannot create the codec 'rot13': shift must not be"),
         ("type = 'rot13'\nx = 1", "cannot create the codec 'rot13'"),
         ("type = 'no-codec'", "rot:NoCodec is no codec: it has no encode and decode"),
-        ("type = 'rot'", "unknown codec 'rot'; accepted: compression, encryption, no-codec, rot13"),
+        (
+            "type = 'rot'",
+            "unknown codec 'rot'; accepted: compression, padding, encryption, remote, no-codec, rot13",
+        ),
     ],
 )
 def test_another_package_adds_a_codec(tmp_path: Path, table: str, answer: str) -> None:

@@ -23,33 +23,46 @@ the group `sealwire.codecs`; its other keys become keyword arguments.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sealwire.codecs import (
     CodecChain,
     CodecKind,
+    CodecObserver,
     CompressionCodec,
     EncryptionCodec,
+    PaddingCodec,
     PayloadCodec,
+    observed,
 )
 from sealwire.converter import CompositePayloadConverter, DataConverter
 from sealwire.errors import ConfigurationError
 from sealwire.keys import Keyring, KeyringAdmin
-from sealwire.options import ConverterOptions, EncryptionOptions, KeyringOptions, ServerOptions
+from sealwire.options import (
+    CompressionOptions,
+    ConverterOptions,
+    EncryptionOptions,
+    KeyringOptions,
+    RemoteOptions,
+    ServerOptions,
+    observer_named,
+)
 from sealwire.schema import TableReader
 
 __all__ = [
     "DEFAULT_NAME",
     "ENVIRONMENT_VARIABLE",
+    "CompressionOptions",
     "Config",
     "ConverterOptions",
     "EncryptionOptions",
     "KeyringOptions",
+    "RemoteOptions",
     "ServerOptions",
     "load_config",
 ]
@@ -58,7 +71,15 @@ DEFAULT_NAME: Final = "sealwire.toml"
 ENVIRONMENT_VARIABLE: Final = "SEALWIRE_CONFIG"
 _CODEC_GROUP: Final = "sealwire.codecs"
 _DEFAULT_CHAIN: Final[list[dict[str, Any]]] = [{"type": "compression"}, {"type": "encryption"}]
-_SECTIONS: Final = ("namespace", "keyring", "converter", "codec", "server")
+_SECTIONS: Final = ("namespace", "observer", "keyring", "converter", "codec", "server")
+
+_CodecOptions: TypeAlias = CompressionOptions | EncryptionOptions | RemoteOptions
+_CODECS: Final[Mapping[str, Callable[..., _CodecOptions | PayloadCodec]]] = {
+    "compression": CompressionOptions,
+    "padding": PaddingCodec,
+    "encryption": EncryptionOptions,
+    "remote": RemoteOptions,
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ class Config:
             for custom types and preferences.
         codecs: The chain, in the order of encoding; options, or codecs built in code.
         server: The codec server.
+        observer: Who is told what each codec of the chain does.
     """
 
     keyring: KeyringOptions = field(default_factory=KeyringOptions)
@@ -79,10 +101,11 @@ class Config:
     converter: ConverterOptions | Callable[[], CompositePayloadConverter] = field(
         default_factory=ConverterOptions
     )
-    codecs: tuple[EncryptionOptions | PayloadCodec, ...] = field(
+    codecs: tuple[_CodecOptions | PayloadCodec, ...] = field(
         default_factory=lambda: (CompressionCodec(), EncryptionOptions())
     )
     server: ServerOptions = field(default_factory=ServerOptions)
+    observer: CodecObserver | None = None
 
     def __post_init__(self) -> None:
         self.codec()  # refuses a chain that cannot work
@@ -112,32 +135,48 @@ class Config:
                 f"and the client works in {namespace!r}: use one configuration a namespace, "
                 "or leave `namespace` out"
             )
-        bound = self.namespace or namespace
-        return CodecChain(
-            *(
-                item.codec(self.loaded_keyring, bound)
-                if isinstance(item, EncryptionOptions)
-                else item
-                for item in self.codecs
-            )
+        chain = self._unobserved(self.namespace or namespace)
+        return chain if self.observer is None else CodecChain(observed(chain, self.observer))
+
+    def _unobserved(self, namespace: str | None) -> CodecChain:
+        return CodecChain(*(self._built(item, namespace) for item in self._shared))
+
+    @cached_property
+    def _shared(self) -> tuple[EncryptionOptions | RemoteOptions | PayloadCodec, ...]:
+        """The chain with its compression built: all that is made of it shares the dictionaries."""
+        return tuple(
+            item.codec(item.source(self.loaded_keyring))
+            if isinstance(item, CompressionOptions)
+            else item
+            for item in self.codecs
         )
 
+    def _built(
+        self, item: EncryptionOptions | RemoteOptions | PayloadCodec, namespace: str | None
+    ) -> PayloadCodec:
+        if isinstance(item, EncryptionOptions):
+            return item.codec(self.loaded_keyring, namespace)
+        return item.codec(namespace) if isinstance(item, RemoteOptions) else item
+
     async def load_keys(self) -> None:
-        """Load the keys of every codec of the chain, to fail at start-up and not at a payload.
+        """Load the keys and dictionaries of the chain, to fail at start-up and not at a payload.
 
         Raises:
             KeyLookupError: Keys cannot be loaded.
+            ConfigurationError: Dictionaries cannot be loaded.
         """
-        for codec in self.codec().codecs:
+        for codec in self._unobserved(self.namespace).codecs:
             if isinstance(codec, EncryptionCodec):
                 await codec.keyring.ready()
+            if isinstance(codec, CompressionCodec) and codec.dictionaries is not None:
+                await codec.dictionaries.ready()
 
     @property
     def accept_namespaces(self) -> frozenset[str]:
         """The namespaces that the chain reads beside its own."""
         return frozenset(
             name
-            for codec in self.codec().codecs
+            for codec in self._unobserved(self.namespace).codecs
             if isinstance(codec, EncryptionCodec)
             for name in codec.policy.accept_namespaces
         )
@@ -175,6 +214,7 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Config:
     # The default paths are beside the file, too, and not in the working directory.
     paths = {"path": "keyring.json", "key_file": "keyring.key"}
     sections: dict[str, Any] = {
+        "observer": _read_observer(reader),
         "keyring": reader.read(KeyringOptions, {**paths, **reader.subtable("keyring")}, "keyring."),
         "converter": reader.read(ConverterOptions, reader.subtable("converter"), "converter."),
         "server": reader.read(ServerOptions, reader.subtable("server"), "server."),
@@ -189,20 +229,29 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Config:
         raise ConfigurationError(f"{file}: {err}") from None
 
 
+def _read_observer(reader: TableReader) -> CodecObserver | None:
+    name = reader.root.get("observer")
+    try:
+        return None if name is None else observer_named(name)
+    except ConfigurationError as err:
+        reader.fault("observer", str(err))
+        return None
+
+
 def _read_chain(
     reader: TableReader, tables: list[dict[str, Any]]
-) -> tuple[EncryptionOptions | PayloadCodec, ...]:
-    chain: list[EncryptionOptions | PayloadCodec | None] = []
+) -> tuple[_CodecOptions | PayloadCodec, ...]:
+    chain: list[_CodecOptions | PayloadCodec | None] = []
     for index, table in enumerate(tables):
         place = f"codec[{index}]"
         options = {key: value for key, value in table.items() if key != "type"}
         name = table.get("type")
-        if name == "compression":
-            chain.append(reader.read(CompressionCodec, options, f"{place}."))
-        elif name == "encryption":
-            chain.append(reader.read(EncryptionOptions, options, f"{place}."))
-        else:
-            chain.append(_foreign_codec(reader, name, options, place))
+        own = _CODECS.get(name) if isinstance(name, str) else None
+        chain.append(
+            _foreign_codec(reader, name, options, place)
+            if own is None
+            else reader.read(own, options, f"{place}.")
+        )
     return tuple(item for item in chain if item is not None)
 
 
@@ -218,7 +267,7 @@ def _foreign_codec(
     installed = {point.name: point for point in entry_points(group=_CODEC_GROUP)}
     point = installed.get(name) if isinstance(name, str) else None
     if point is None:
-        accepted = ", ".join(["compression", "encryption", *sorted(installed)])
+        accepted = ", ".join([*_CODECS, *sorted(installed)])
         problem = "is required" if name is None else f"unknown codec {name!r}"
         reader.fault(f"{place}.type", f"{problem}; accepted: {accepted}")
         return None

@@ -11,11 +11,13 @@
     │   ├── UnencryptedPayloadError               plaintext where only sealed payloads are accepted
     │   ├── PayloadTooLargeError                  larger than the configured limit
     │   └── UnknownEncodingError                  nothing here reads this encoding
-    └── KeyLookupError                            the key is missing: ask the operator
-        ├── KeyNotFoundError
-        ├── KeyDisabledError
-        ├── KeyDestroyedError
-        └── KeyProviderUnavailableError           the only one worth retrying
+    ├── KeyLookupError                            the key is missing: ask the operator
+    │   ├── KeyNotFoundError
+    │   ├── KeyDisabledError
+    │   ├── KeyDestroyedError
+    │   └── KeyProviderUnavailableError           the keys did not come: worth retrying
+    ├── DictionaryNotFoundError                   a dictionary is missing: ask the operator
+    └── CodecUnavailableError                     the codec server did not answer: worth retrying
 
 In a worker, the text of an exception is sent to the server in clear. So no message contains
 plaintext, ciphertext or key material; what a program needs to react is in the attributes.
@@ -24,10 +26,12 @@ plaintext, ciphertext or key material; what a program needs to react is in the a
 from __future__ import annotations
 
 __all__ = [
+    "CodecUnavailableError",
     "ConfigurationError",
     "ContextMismatchError",
     "ConversionError",
     "DecryptError",
+    "DictionaryNotFoundError",
     "KeyDestroyedError",
     "KeyDisabledError",
     "KeyLookupError",
@@ -132,3 +136,26 @@ class KeyDestroyedError(KeyLookupError):
 
 class KeyProviderUnavailableError(KeyLookupError):
     """The source of the keys did not answer, and the cached keys are too old to go on."""
+
+
+class DictionaryNotFoundError(SealwireError):
+    """No source has the dictionary that a payload was compressed with; the payload is good.
+
+    Attributes:
+        dictionary_id: The dictionary that was asked for, where it is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        dictionary_id: int | None = None,
+        encoding: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(message, encoding=encoding, index=index)
+        self.dictionary_id = dictionary_id
+
+
+class CodecUnavailableError(SealwireError):
+    """A codec server did not answer, or could not work; the same call may succeed later."""

@@ -54,7 +54,13 @@ class Encoding:
     PROTOBUF: Final = b"binary/protobuf"
     MSGPACK: Final = b"binary/msgpack"
     ZSTD: Final = b"binary/zstd"
+    ZSTD_DICTIONARY: Final = b"binary/zstd-dictionary"
     ZLIB: Final = b"binary/zlib"
+    LZ4: Final = b"binary/lz4"
+    BROTLI: Final = b"binary/brotli"
+    GZIP: Final = b"binary/gzip"
+    SNAPPY: Final = b"binary/snappy"
+    PADDED: Final = b"binary/padded"
     SEALED: Final = b"binary/sealed-v1"
     ENCRYPTED: Final = b"binary/encrypted"
 

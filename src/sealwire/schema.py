@@ -7,7 +7,7 @@ import re
 import tomllib
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -130,16 +130,27 @@ class TableReader:
         if origin in (Union, types.UnionType):
             (inner,) = (item for item in arguments if item is not type(None))
             return self._value(inner, value, place)
+        if origin is tuple and is_dataclass(arguments[0]):
+            tables = self._of_type(value, list, place, "a list of tables")
+            return tuple(
+                self._table(arguments[0], item, f"{place}[{index}]")
+                for index, item in enumerate(tables)
+            )
         if origin in (tuple, frozenset):
             items = self._of_type(value, list, place, "a list of texts")
             texts = [self._value(arguments[0], item, place) for item in items]
             return tuple(texts) if origin is tuple else frozenset(texts)
         if origin in (dict, Mapping) or hint is dict:
-            pairs = self._of_type(value, dict, place, "a table of texts")
-            return {key: self._value(str, item, f"{place}.{key}") for key, item in pairs.items()}
+            inner = arguments[1] if arguments else str
+            pairs = self._of_type(value, dict, place, "a table")
+            return {key: self._value(inner, item, f"{place}.{key}") for key, item in pairs.items()}
         if hint is Path:
             return self.path.parent / Path(self._of_type(value, str, place, "a path")).expanduser()
         return self._scalar(hint, value, place)
+
+    def _table(self, cls: Any, value: Any, place: str) -> Any:
+        table = self._of_type(value, dict, place, "a table")
+        return self.read(cls, table, f"{place}.")
 
     def _scalar(self, hint: Any, value: Any, place: str) -> Any:
         names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -167,7 +178,9 @@ def _line_numbers(text: str) -> dict[str, int]:
     prefix = ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
-            name = header[2]
+            parent, dot, last = header[2].rpartition(".")
+            # In `[[codec.rules]]` the parent is the last `[[codec]]` so far.
+            name = f"{parent}[{counts[parent]}].{last}" if parent in counts else parent + dot + last
             if header[1] == "[[":
                 counts[name] = counts.get(name, -1) + 1
                 name = f"{name}[{counts[name]}]"

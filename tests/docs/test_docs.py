@@ -16,11 +16,13 @@ from typing import Any, Final
 
 import pytest
 
-from sealwire.codecs import CompressionCodec
+from sealwire.codecs import CompressionRule
 from sealwire.config import (
+    CompressionOptions,
     ConverterOptions,
     EncryptionOptions,
     KeyringOptions,
+    RemoteOptions,
     ServerOptions,
     load_config,
 )
@@ -36,8 +38,10 @@ LINKED: Final = [
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "## `[keyring]`": KeyringOptions,
     "## `[converter]`": ConverterOptions,
-    '### `type = "compression"`': CompressionCodec,
+    '### `type = "compression"`': CompressionOptions,
+    "#### `[[codec.rules]]`": CompressionRule,
     '### `type = "encryption"`': EncryptionOptions,
+    '### `type = "remote"`': RemoteOptions,
     "## `[server]`": ServerOptions,
 }
 
@@ -120,6 +124,8 @@ def as_toml(item: dataclasses.Field[Any]) -> str:
     match value:
         case None:
             return ""
+        case dataclasses.MISSING:
+            return "required"
         case bool():
             return f"`{value}`".lower()
         case int() | float():
@@ -206,6 +212,7 @@ def test_python_blocks_compile(block: Block) -> None:
     [
         "how-to/arrays-and-tables.md",
         "how-to/custom-types.md",
+        "how-to/observe.md",
         "how-to/share-with-other-sdks.md",
         "how-to/use-without-temporal.md",
         "reference/what-becomes-what.md",

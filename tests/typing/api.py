@@ -15,8 +15,10 @@ from sealwire.codecs import (
     CompressionCodec,
     DecodePolicy,
     EncryptionCodec,
+    PaddingCodec,
     PayloadCodec,
     PolicyMode,
+    RemoteCodec,
     SyncPayloadCodec,
 )
 from sealwire.converter import (
@@ -37,7 +39,13 @@ from sealwire.temporal import SealwirePlugin, data_converter
 
 def protocols(keyring: Keyring, foreign: TemporalCodec) -> None:
     """Ours and the SDK's codecs and converters are the same kinds of things."""
-    sync: list[SyncPayloadCodec] = [CompressionCodec(), EncryptionCodec(keyring), CodecChain()]
+    sync: list[SyncPayloadCodec] = [
+        CompressionCodec(),
+        PaddingCodec(),
+        EncryptionCodec(keyring),
+        RemoteCodec("http://127.0.0.1:8081"),
+        CodecChain(),
+    ]
     mixed: list[PayloadCodec] = [*sync, foreign]
     assert_type(CodecChain(*mixed), CodecChain)
     theirs: PayloadConverter = JSONPlainPayloadConverter()
