@@ -19,7 +19,7 @@ from sealwire.payload import ENCODING, Encoding, Payload
 from .algorithms import COMPRESSED, Algorithm, reader_of, writer_of
 from .compression_probe import Probe
 from .compression_rules import CompressionRule
-from .compressors import MIN_SIZE, Compressor, Decompressor, damaged
+from .compressors import MIN_SIZE, PROBE_FAST_FROM, Compressor, Decompressor, damaged
 from .protocol import CodecKind
 from .zstd import DictionarySource, dictionary_id_of
 
@@ -170,6 +170,11 @@ class CompressionCodec:
     def _compress(self, payload: Payload) -> Payload:
         if payload.metadata.get(ENCODING) in _OPAQUE:
             return payload
+        data = payload.data
+        probed = self.probe and len(data) >= PROBE_FAST_FROM
+        # Before it is serialized, which for a megabyte takes ten times as long.
+        if probed and not self._probe.promises(data):
+            return payload
         plain = payload.SerializeToString()
         size = len(plain)
         writer, min_size = self._writer, self.min_size
@@ -177,7 +182,8 @@ class CompressionCodec:
             writer, min_size = self._choose(payload, size)
         if writer is None or size > self.max_size or _is_small(size, min_size, writer):
             return payload
-        if self.probe and size >= writer.probe_from and not self._probe.promises(plain):
+        probe = self.probe and not probed and size >= writer.probe_from
+        if probe and not self._probe.promises(plain):
             return payload
         data = writer.compress(plain)
         # The second test: what reading with the same limits would refuse is not written.
