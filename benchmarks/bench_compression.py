@@ -6,7 +6,6 @@ A payload goes through `CompressionCodec`, so the times are those of a program t
 the codec leaves alone counts with the size that it has, and with the time it took to decide that.
 """
 
-import argparse
 import base64
 import json
 import random
@@ -21,6 +20,7 @@ from typing import Any, Final, cast
 import zstandard
 from common import (
     SEED,
+    Benchmark,
     Pace,
     Series,
     calls_a_sample,
@@ -354,27 +354,5 @@ def family(result: Result) -> str:
     return "dictionary" if result.variant == DICTIONARY else result.variant.split()[0]
 
 
-def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--plot", type=Path, metavar="PATH", help="write a plot, as SVG")
-    parser.add_argument("--quick", action="store_true", help="a few seconds; the times mean little")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = options_of(arguments)
-    pace = Pace(rounds=3, sample=0.0005) if options.quick else Pace(rounds=40, sample=0.005)
-    results = run(pace, Console(stderr=True))
-    if options.plot:
-        plot(results, options.plot)
-    if options.json:
-        print(as_json(results, pace))
-    else:
-        print_tables(results, pace)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Benchmark(__doc__, run, as_json, print_tables, plot, sample=0.005).main())

@@ -11,7 +11,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from statistics import median
 from typing import Final
 
 from bench_payload import PACKAGES, PEER, PLAIN, Variant, cases, drive, sample, variants
-from common import MEBIBYTE, Direction, Pace, conditions, new_table, parse
+from common import MEBIBYTE, Benchmark, Direction, Pace, conditions, new_table
 from rich.console import Console
 from rich.progress import track
 
@@ -140,7 +139,18 @@ def run(pace: Pace, console: Console) -> list[Result]:
     ]
 
 
-def print_tables(results: Sequence[Result]) -> None:
+def as_json(results: Sequence[Result], pace: Pace) -> str:
+    """Return everything for programs; times are in µs."""
+    document = {
+        "unit": "us",
+        "rounds": pace.rounds,
+        "versions": conditions(PACKAGES),
+        "results": [asdict(one) for one in results],
+    }
+    return json.dumps(document, indent=2)
+
+
+def print_tables(results: Sequence[Result], _: Pace) -> None:
     """Print a table for each direction, with bars, of 80 columns at most."""
     console = Console()
     for direction in DIRECTIONS:
@@ -168,22 +178,5 @@ def print_tables(results: Sequence[Result]) -> None:
     console.print(*(f"{name} {text}" for name, text in conditions(PACKAGES).items()), sep="; ")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    pace, options = parse(__doc__ or "", arguments)
-    start = time.perf_counter()
-    results = run(pace, Console(stderr=True))
-    if options.json:
-        document = {
-            "unit": "us",
-            "seconds": time.perf_counter() - start,
-            "versions": conditions(PACKAGES),
-            "results": [asdict(one) for one in results],
-        }
-        print(json.dumps(document, indent=2))
-    else:
-        print_tables(results)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Benchmark(__doc__, run, as_json, print_tables).main())

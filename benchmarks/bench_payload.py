@@ -23,6 +23,7 @@ import msgspec
 from common import (
     MEBIBYTE,
     SEED,
+    Benchmark,
     Case,
     Direction,
     Order,
@@ -32,7 +33,6 @@ from common import (
     conditions,
     new_table,
     order,
-    parse,
     settle_heap,
     small_dict,
     take_turns,
@@ -374,15 +374,5 @@ def print_tables(results: Sequence[Result], pace: Pace) -> None:
     console.print(*(f"{name} {text}" for name, text in conditions(PACKAGES).items()), sep="; ")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    pace, options = parse(__doc__ or "", arguments)
-    results = run(pace, Console(stderr=True))
-    if options.json:
-        print(as_json(results, pace))
-    else:
-        print_tables(results, pace)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Benchmark(__doc__, run, as_json, print_tables).main())

@@ -12,7 +12,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from google.protobuf.internal import api_implementation
 from rich.box import SIMPLE_HEAD
@@ -93,6 +94,7 @@ class Series:
 
 
 S = TypeVar("S", bound=Series)
+R = TypeVar("R")
 
 
 def small_dict() -> dict[str, Any]:
@@ -166,11 +168,45 @@ def new_table(title: str) -> Table:
     return table
 
 
-def parse(description: str, arguments: Sequence[str] | None) -> tuple[Pace, argparse.Namespace]:
-    """Read the options that every benchmark has."""
-    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--quick", action="store_true", help="a few seconds; the times mean little")
-    options = parser.parse_args(arguments)
-    pace = Pace(rounds=3, sample=0.0005) if options.quick else Pace(rounds=40, sample=0.015)
-    return pace, options
+@dataclass(frozen=True)
+class Benchmark(Generic[R]):
+    """A script: what it measures, and how it shows that.
+
+    Args:
+        description: Its docstring.
+        run: Measures everything, and shows its progress on a console.
+        as_json: Returns everything for programs.
+        print_tables: Prints tables for people.
+        plot: Writes a plot; None where there is none.
+        sample: Seconds a sample takes.
+    """
+
+    description: str | None
+    run: Callable[[Pace, Console], Sequence[R]]
+    as_json: Callable[[Sequence[R], Pace], str]
+    print_tables: Callable[[Sequence[R], Pace], None]
+    plot: Callable[[Sequence[R], Path], None] | None = None
+    sample: float = 0.015
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Read the options, measure and show; returns the exit code."""
+        options = self._options(arguments)
+        pace = Pace(rounds=3, sample=0.0005) if options.quick else Pace(40, self.sample)
+        results = self.run(pace, Console(stderr=True))
+        if self.plot is not None and options.plot:
+            self.plot(results, options.plot)
+        if options.json:
+            print(self.as_json(results, pace))
+        else:
+            self.print_tables(results, pace)
+        return 0
+
+    def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        parser = argparse.ArgumentParser(description=(self.description or "").partition("\n")[0])
+        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        parser.add_argument(
+            "--quick", action="store_true", help="a few seconds; the times mean little"
+        )
+        if self.plot is not None:
+            parser.add_argument("--plot", type=Path, metavar="PATH", help="write a plot, as SVG")
+        return parser.parse_args(arguments)
