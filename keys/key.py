@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
@@ -25,6 +26,8 @@ KEY_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,199}")
 ROOT_SIZE: Final = 32
 CHECK_VALUE_SIZE: Final = 8
 _INTEROP_SIZES: Final = (16, 24, 32)  # AES-128, AES-192, AES-256
+# Seconds; a float counts every second up to here, and the year of it still has a name.
+_MAX_TIME: Final = 2**53
 _MIN_DISTINCT: Final = 8  # of 32 random bytes fewer are distinct once in 10**36 keys
 _TEXT: Final = frozenset(string.printable.encode())
 
@@ -63,7 +66,7 @@ class Key:
         check_value: 8 bytes that differ if the material does.
 
     Raises:
-        ConfigurationError: The id or the material is not acceptable.
+        ConfigurationError: The id, the material or a time is not acceptable.
     """
 
     __slots__ = (
@@ -103,7 +106,8 @@ class Key:
     ) -> None:
         self._set("id", id)  # these two first: a traceback may show the half-made key
         self._set("suite", suite)
-        problem = _problem(id, material, suite, destroyed=destroyed_at is not None)
+        times = (created, encrypt_from, destroyed_at or 0.0)
+        problem = _problem(id, material, suite, times, destroyed=destroyed_at is not None)
         if problem is not None:
             del material  # a traceback may show the variables
             raise ConfigurationError(problem, key_id=id if KEY_ID.fullmatch(id) else None)
@@ -163,13 +167,20 @@ def derive(root: bytes, purpose: str, key_id: str, size: int) -> bytes:
 
 
 def _problem(
-    key_id: str, material: bytes | None, suite: KeySuite, *, destroyed: bool
+    key_id: str,
+    material: bytes | None,
+    suite: KeySuite,
+    times: Iterable[float],
+    *,
+    destroyed: bool,
 ) -> str | None:
     if not KEY_ID.fullmatch(key_id):
         return (
             "a key id is 1 to 200 characters out of A-Z a-z 0-9 . _ : / @ + = - "
             "and starts with a letter or digit"
         )
+    if not all(abs(moment) <= _MAX_TIME for moment in times):  # NaN is not in the range either
+        return f"key {key_id!r} has a time out of range; times are seconds since 1970"
     if material is None:
         return None if destroyed else f"key {key_id!r} has no material"
     size = len(material)

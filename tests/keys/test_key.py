@@ -100,9 +100,51 @@ def test_a_pattern_is_not_a_sealed_key(pattern: bytes) -> None:
         Key("k", (pattern * 32)[:32])
 
 
+def test_eight_distinct_bytes_are_enough() -> None:
+    """Seven are refused, which random bytes practically never are."""
+    assert Key("k", bytes(range(200, 208)) * 4).content_key
+    with pytest.raises(ConfigurationError, match="repeats few bytes"):
+        Key("k", (bytes(range(200, 207)) * 5)[:32])
+
+
 def test_one_byte_beyond_ascii_is_not_text() -> None:
     """Only material that is text all through is refused."""
     assert Key("k", b"abcdefgh" * 3 + b"abcdefg\x80").content_key
+
+
+@pytest.mark.parametrize("name", ["created", "encrypt_from", "destroyed_at"])
+@pytest.mark.parametrize("moment", [1e300, -1e300, 2.0**54, float("inf"), float("nan")])
+def test_a_time_that_no_calendar_has_is_refused(name: str, moment: float) -> None:
+    """What cannot be shown as a date is refused at once, and not when an error is to show it."""
+    with pytest.raises(ConfigurationError, match="times are seconds since 1970"):
+        Key("k", ROOT, **{name: moment})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["created", "encrypt_from", "destroyed_at"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_times_go_as_far_as_every_second_has_a_float(name: str, sign: int) -> None:
+    """2**53 seconds is the last, in both directions."""
+    last = sign * 2.0**53
+
+    assert last == getattr(Key("k", ROOT, **{name: last}), name)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="times are seconds since 1970"):
+        Key("k", ROOT, **{name: last + 2 * sign})  # type: ignore[arg-type]
+
+
+def test_options_of_a_key_are_named() -> None:
+    """Numbers in a row would be mixed up; id and material may be named too."""
+    assert "k" == Key(id="k", material=ROOT).id
+    with pytest.raises(TypeError, match="positional"):
+        Key("k", ROOT, KeySuite.SEALED, 0.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_a_key_is_active_from_the_beginning_unless_told_otherwise() -> None:
+    """The defaults are those of a key for tests and containers."""
+    key = Key("k", ROOT)
+
+    assert (0.0, 0.0) == (key.created, key.encrypt_from)
+    assert (False, None) == (key.disabled, key.destroyed_at)
+    assert KeySuite.SEALED is key.suite
 
 
 def test_a_key_without_material_is_one_that_was_destroyed() -> None:
