@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 600
 NODE_PACKAGES := tests/node/node_modules/.package-lock.json
+DEBIAN_PACKAGES := postgresql softhsm2
 
-.PHONY: help demo test check bench fuzz lock clean
+.PHONY: help demo test check bench mutants fuzz lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +15,7 @@ help:
 	@echo "make test   all tests, with branch coverage"
 	@echo "make check  ruff, mypy, pyright, doctests"
 	@echo "make bench  the benchmarks, with tables"
+	@echo "make mutants mutation testing of the encryption, about an hour"
 	@echo "make fuzz   ten minutes of fuzzing what decodes (FUZZ_SECONDS=600)"
 	@echo "make lock   pin the versions that development uses (requirements-dev.txt)"
 	@echo "make clean  remove what these targets made"
@@ -21,7 +23,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/sealwire demo
 
-test: $(VENV)/.dev $(NODE_PACKAGES)
+test: $(VENV)/.dev $(NODE_PACKAGES) $(VENV)/.debian
 	@PYTHON=$(BIN)/python ./tests/run.sh
 
 check: $(VENV)/.dev
@@ -36,6 +38,10 @@ bench: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python tests/fuzz/fuzz_all.py $(FUZZ_SECONDS)
+
+mutants: $(VENV)/.dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'cosmic-ray>=8.7,<9'
+	@nice $(BIN)/python tests/mutation/run.py
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
@@ -73,3 +79,15 @@ $(NODE_PACKAGES): tests/node/package.json tests/node/package-lock.json tests/nod
 		cd tests/node && npm ci --no-audit --no-fund --ignore-scripts && touch ../../$@ || \
 			echo "npm could not install the packages of tests/node"; \
 	fi
+
+# Only where it may, as in a container; never fails either.
+$(VENV)/.debian: Makefile | $(BIN)/python
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		dpkg --status $(DEBIAN_PACKAGES) >/dev/null 2>&1 || { \
+			echo "installing $(DEBIAN_PACKAGES) for the tests …"; \
+			apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+				apt-get -qq install --no-install-recommends $(DEBIAN_PACKAGES) >/dev/null || \
+				echo "apt-get could not install $(DEBIAN_PACKAGES)"; \
+		}; \
+	fi
+	@touch $@

@@ -1,4 +1,4 @@
-"""`sealwire keys`: create, rotate, import and list the keys of a keyring."""
+"""`sealwire keys`: create, rotate, import and list keys; the other commands are in `keys_*`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,39 @@ import asyncio
 import base64
 import json
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sealwire.config import load_config
 from sealwire.errors import ConfigurationError
-from sealwire.keys import Key, KeySet
 from sealwire.keys.admin import PROPAGATION
 from sealwire.keys.files import read_private
 
 from . import console
+from .keys_admin import AuditLog, administrator, iso, minute, row
+from .keys_bundle import export, import_keys
+from .keys_lifecycle import (
+    cancel_destruction,
+    destroy,
+    disable,
+    enable,
+    promote,
+    schedule_destruction,
+)
 from .options import DEFAULT_CONFIG, AsJson, ConfigPath, duration
 
-keys = typer.Typer(
-    help="Create, rotate, import and list the keys of a keyring.", no_args_is_help=True
-)
+keys = typer.Typer(help="Create, change and list the keys of a keyring.", no_args_is_help=True)
+keys.command()(promote)
+keys.command()(disable)
+keys.command()(enable)
+keys.command("schedule-destruction")(schedule_destruction)
+keys.command("cancel-destruction")(cancel_destruction)
+keys.command()(destroy)
+keys.command()(export)
+keys.command("import-bundle")(import_keys)
 
 
 class KeyEncoding(StrEnum):
@@ -58,6 +72,7 @@ def init(
     namespace: Annotated[
         str | None, typer.Option(help="The Temporal namespace, for a new configuration file.")
     ] = None,
+    audit_log: AuditLog = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a keyring with its first key, and the configuration file if there is none."""
@@ -67,23 +82,25 @@ def init(
         config.write_text(_TEMPLATE.format(namespace=line), encoding="utf-8")
     loaded = load_config(config)
     files = loaded.keyring
-    if not files.key_file.exists():
-        files.wrapper.create()
-    key = asyncio.run(loaded.admin.create())
+    key_files = [wrapper for wrapper in files.local_wrappers if not wrapper.path.exists()]
+    for wrapper in key_files:
+        wrapper.create()
+    key = asyncio.run(administrator(loaded, audit_log).create())
     if as_json:
         console.print_json(
             {
                 "config": str(config),
-                "keyring": str(files.path),
-                "key_file": str(files.key_file),
+                "keyring": files.place,
+                "key_files": [str(wrapper.path) for wrapper in files.local_wrappers],
                 "key": key.id,
             }
         )
         return
-    table = console.table("File", "What it is")
+    table = console.table("Where", "What it is")
     table.add_row(str(config), "the configuration" + ("" if made else " (was there already)"))
-    table.add_row(str(files.path), f"the keyring, with the key {key.id}")
-    table.add_row(str(files.key_file), "what opens the keyring: secret; without it all is lost")
+    table.add_row(files.place, f"the keyring, with the key {key.id}")
+    for wrapper in files.local_wrappers:
+        table.add_row(str(wrapper.path), "what opens the keyring: secret; without it all is lost")
     console.out.print(table)
 
 
@@ -97,6 +114,7 @@ def rotate(
         str | None,
         typer.Option(help="Do nothing if the newest key is younger, for example 90d. For cron."),
     ] = None,
+    audit_log: AuditLog = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a key. Running processes take it up by themselves, and still read what they wrote."""
@@ -104,18 +122,18 @@ def rotate(
     age = None if if_older_than is None else duration(if_older_than)
     # Twice the refresh interval, so that every process has the key before any of them uses it.
     delay = 0.0 if immediate else max(PROPAGATION, 2 * loaded.keyring.refresh_interval)
-    result = asyncio.run(loaded.admin.rotate(delay=delay, if_older_than=age))
+    result = asyncio.run(administrator(loaded, audit_log).rotate(delay=delay, if_older_than=age))
     if as_json:
         console.print_json(
             {
                 "key": result.key.id,
                 "rotated": result.rotated,
-                "encrypt_from": _iso(result.key.encrypt_from),
+                "encrypt_from": iso(result.key.encrypt_from),
             }
         )
     elif result.rotated:
         console.out.print(
-            f"new key {result.key.id}, encrypts from {_iso(result.key.encrypt_from)}",
+            f"new key {result.key.id}, encrypts from {iso(result.key.encrypt_from)}",
             markup=False,
         )
     else:
@@ -132,11 +150,13 @@ def import_key(
     encoding: Annotated[
         KeyEncoding, typer.Option(help="How the key is written; the samples' keys are utf8.")
     ] = KeyEncoding.BASE64,
+    audit_log: AuditLog = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a key that other SDKs' codecs use (AES-GCM, binary/encrypted)."""
     loaded = load_config(config)
-    key = asyncio.run(loaded.admin.import_interop(key_id, _material(file, encoding)))
+    admin = administrator(loaded, audit_log)
+    key = asyncio.run(admin.import_interop(key_id, _material(file, encoding)))
     if as_json:
         console.print_json({"key": key.id, "suite": key.suite.value})
     else:
@@ -165,33 +185,15 @@ def list_keys(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> N
     """List the keys and their states."""
     loaded = load_config(config)
     found = asyncio.run(loaded.admin.keys())
-    rows = [_row(found, key) for key in found.keys]
+    rows = [row(found, key) for key in found.keys]
     if as_json:
         console.print_json({"version": found.version, "keys": rows})
         return
-    title = f"{loaded.keyring.path.name}, version {found.version}; times in UTC"
+    title = f"{Path(loaded.keyring.place).name}, version {found.version}; times in UTC"
     table = console.table("Key", "Suite", "State", "Encrypts from", title=title)
-    for key, row in zip(found.keys, rows, strict=True):
-        table.add_row(key.id, row["suite"], row["state"], _minute(key.encrypt_from))
+    for key, described in zip(found.keys, rows, strict=True):
+        table.add_row(key.id, described["suite"], described["state"], minute(key.encrypt_from))
     console.out.print(table)
-
-
-def _row(found: KeySet, key: Key) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "state": found.state(key, time.time()).value,
-        "suite": key.suite.value,
-        "created": _iso(key.created),
-        "encrypt_from": _iso(key.encrypt_from),
-    }
-
-
-def _minute(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _quote(text: str) -> str:

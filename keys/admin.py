@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from sealwire.errors import ConfigurationError
 
-from .document import FORMAT, Document, DocumentKey, KeyRecord, Wrapping, parse
+from .audit import AuditSink, LoggingAuditSink
+from .document import FORMAT, Document, DocumentKey, KeyRecord
+from .editor import Change, Editor, Opened
 from .key import ROOT_SIZE, Key, KeySuite
 from .provider import KeySet
-from .store import KeyringStore, StoredDocument
-from .wrapped import open_document
-from .wrapper import KeyWrapper
+from .store import KeyringStore
+from .wrappers import OneOrMore, Wrappers
 
 PROPAGATION: Final = 3600.0  # seconds from creating a key to encrypting with it
 
@@ -38,19 +39,30 @@ class RotationResult:
 
 @dataclass(frozen=True)
 class KeyringAdmin:
-    """Changes the keyring document of one tenant.
+    """Creates the keyring document of one tenant and adds keys to it.
+
+    `KeyLifecycle` changes the states of keys, `export_bundle` and `import_bundle` move them.
 
     Args:
         store: Where the document lives.
-        wrapper: Who can open it.
+        wrapper: Who can open it: one, or several in the order in which they are asked.
         tenant: Whose keys.
         clock: Returns the seconds since 1970.
+        audit: Takes an event for each action, also for one that fails.
+        actor: Who acts, for these events; None for the user of the process.
     """
 
     store: KeyringStore
-    wrapper: KeyWrapper
+    wrapper: OneOrMore
     tenant: str = "default"
     clock: Callable[[], float] = time.time
+    audit: AuditSink = field(default_factory=LoggingAuditSink)
+    actor: str | None = None
+
+    @property
+    def editor(self) -> Editor:
+        """What reads, replaces and records."""
+        return Editor(self.store, self.wrapper, self.tenant, self.clock, self.audit, self.actor)
 
     async def create(self) -> Key:
         """Create the document with its first key, which encrypts at once.
@@ -58,14 +70,16 @@ class KeyringAdmin:
         Raises:
             ConfigurationError: There is a document already.
         """
-        if await self.store.load(self.tenant) is not None:
-            raise ConfigurationError(
-                f"there is a keyring for {self.tenant!r} already; it was not changed: "
-                "`sealwire keys rotate` adds a key"
-            )
-        wrapping, document_key = await self._new_document_key()
-        document = Document(FORMAT, self.tenant, 0, (wrapping,), ())
-        return await self._add(document, document_key, None, self._new_key(document_key, 0.0))
+        with self.editor.recorded("create") as attempt:
+            if await self.store.load(self.tenant) is not None:
+                raise ConfigurationError(
+                    f"there is a keyring for {self.tenant!r} already; it was not changed: "
+                    "`sealwire keys rotate` adds a key"
+                )
+            wrapped_by, document_key = await Wrappers.of(self.wrapper).new_key(self.tenant)
+            document = Document(FORMAT, self.tenant, 0, wrapped_by, ())
+            change = Change(self.editor, Opened(document, document_key, KeySet(()), None), attempt)
+            return await _add(change, self._new_key(document_key, 0.0))
 
     async def rotate(
         self, *, delay: float = PROPAGATION, if_older_than: float | None = None
@@ -81,15 +95,14 @@ class KeyringAdmin:
         Raises:
             ConfigurationError: There is no document, or somebody else changes it at this moment.
         """
-        if delay < 0:
-            raise ConfigurationError("the delay must not be negative")
-        document, key, stored = await self._load()
-        sealed = [item for item in key.open(document).keys if item.suite is KeySuite.SEALED]
-        newest = max(sealed, key=lambda item: item.created)
-        if if_older_than is not None and self.clock() - newest.created < if_older_than:
-            return RotationResult(newest, rotated=False)
-        added = await self._add(document, key, stored, self._new_key(key, delay))
-        return RotationResult(added, rotated=True)
+        async with self.editor.changing("rotate") as change:
+            if delay < 0:
+                raise ConfigurationError("the delay must not be negative")
+            young = _younger_than(if_older_than, change)
+            if young is not None:
+                return RotationResult(young, rotated=False)
+            added = await _add(change, self._new_key(change.opened.document_key, delay))
+            return RotationResult(added, rotated=True)
 
     async def import_interop(self, key_id: str, material: bytes) -> Key:
         """Add a key that other SDKs' codecs use, to read what they wrote.
@@ -104,55 +117,46 @@ class KeyringAdmin:
             ConfigurationError: The id is taken, the material has another size, there is no
                 document, or somebody else changes it at this moment.
         """
-        now = self.clock()
-        key = Key(key_id, material, suite=KeySuite.INTEROP, created=now, encrypt_from=now)
-        document, document_key, stored = await self._load()
-        if key_id in {item.id for item in document_key.open(document).keys}:
-            raise ConfigurationError(f"there is a key {key_id!r} already; it was not changed")
-        record = document_key.wrap(key, material, self.tenant)
-        del material  # a traceback may show the variables
-        return await self._add(document, document_key, stored, (key, record))
+        async with self.editor.changing("import", key_id) as change:
+            now = change.now
+            key = Key(key_id, material, suite=KeySuite.INTEROP, created=now, encrypt_from=now)
+            if key_id in {item.id for item in change.keys.keys}:
+                raise ConfigurationError(f"there is a key {key_id!r} already; it was not changed")
+            record = change.opened.document_key.wrap(key, material, self.tenant)
+            del material  # a traceback may show the variables
+            return await _add(change, (key, record))
+
+    async def rewrap(self, wrappers: OneOrMore) -> KeySet:
+        """Let these wrappers, and no others, open the document; its keys stay the same.
+
+        The document key is a new one: who could open the document before, and is not in the new
+        list, cannot open what is saved from now on. What was saved before, it still opens.
+
+        Args:
+            wrappers: All that are to open the document. Each is tried before anything is saved.
+
+        Raises:
+            ConfigurationError: A wrapper does not give back what it wrapped, or is not allowed to;
+                two are the same; there is no document, or somebody else changes it at this moment.
+            KeyProviderUnavailableError: A wrapper or the store does not answer.
+        """
+        async with self.editor.changing("rewrap") as change:
+            before = change.opened
+            wrapped_by, document_key = await Wrappers.of(wrappers).new_key(self.tenant)
+            document = msgspec.structs.replace(before.document, wrapped_by=wrapped_by)
+            opened = replace(before, document=document, document_key=document_key)
+            records = before.document_key.rewrapped(before.document, document_key)
+            keys = await replace(change, opened=opened).save(records)
+            if not {item.wrapper for item in before.document.wrapped_by} <= {
+                item.wrapper for item in wrapped_by
+            }:
+                with suppress(ConfigurationError):  # who changed it meanwhile has done the same
+                    await self.editor.overwrite_backup()
+            return keys
 
     async def keys(self) -> KeySet:
         """Read the document, past every cache."""
-        document, key, _ = await self._load()
-        return key.open(document)
-
-    async def _load(self) -> tuple[Document, DocumentKey, StoredDocument]:
-        stored = await self.store.load(self.tenant)
-        if stored is None:
-            raise ConfigurationError(
-                f"there is no keyring for {self.tenant!r}; `sealwire keys init` makes one"
-            )
-        document = parse(stored.data, self.tenant)
-        return document, await open_document(document, self.wrapper), stored
-
-    async def _new_document_key(self) -> tuple[Wrapping, DocumentKey]:
-        secret = secrets.token_bytes(32)
-        wrapped = await self.wrapper.wrap(secret, self.tenant)
-        same = hmac.compare_digest(await self.wrapper.unwrap(wrapped, self.tenant), secret)
-        document_key = DocumentKey(secret)
-        del secret  # a traceback may show the variables
-        if not same:
-            raise ConfigurationError("the wrapper does not give back what it wrapped")
-        return Wrapping(await self.wrapper.name(), wrapped), document_key
-
-    async def _add(
-        self,
-        document: Document,
-        document_key: DocumentKey,
-        stored: StoredDocument | None,
-        added: tuple[Key, KeyRecord],
-    ) -> Key:
-        key, record = added
-        changed = msgspec.structs.replace(
-            document, version=document.version + 1, keys=(*document.keys, record)
-        )
-        text = document_key.sign(changed)
-        # What does not open again must never replace what does.
-        document_key.open(parse(text, self.tenant))
-        await self.store.save(self.tenant, text, stored.revision if stored else None)
-        return key
+        return (await self.editor.load()).keys
 
     def _new_key(self, document_key: DocumentKey, delay: float) -> tuple[Key, KeyRecord]:
         # The root leaves this function only wrapped, or inside a key that does not show it.
@@ -161,3 +165,19 @@ class KeyringAdmin:
         day = time.strftime("%Y-%m-%d", time.gmtime(now))
         key = Key(f"{day}-{secrets.token_hex(4)}", root, created=now, encrypt_from=now + delay)
         return key, document_key.wrap(key, root, self.tenant)
+
+
+def _younger_than(age: float | None, change: Change) -> Key | None:
+    """Return the newest key that nobody has withdrawn, if it is younger than `age`."""
+    keys = [key for key in change.keys.keys if key.suite is KeySuite.SEALED and key.readable]
+    newest = max(keys, key=lambda key: key.created, default=None)
+    if age is None or newest is None or change.now - newest.created >= age:
+        return None
+    return newest
+
+
+async def _add(change: Change, added: tuple[Key, KeyRecord]) -> Key:
+    key, record = added
+    change.attempt.key_ids = (key.id,)
+    await change.save((*change.opened.document.keys, record))
+    return key

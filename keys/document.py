@@ -85,7 +85,6 @@ class DocumentKey:
 
     def wrap(self, key: Key, root: bytes, tenant: str) -> KeyRecord:
         """Wrap the root of `key`."""
-        nonce = os.urandom(_NONCE)
         return KeyRecord(
             key.id,
             key.suite,
@@ -94,7 +93,7 @@ class DocumentKey:
             key.disabled,
             None if key.destroyed_at is None else float(key.destroyed_at),
             key.check_value.hex(),
-            nonce + self._aead.encrypt(nonce, root, _binding(tenant, key.id, key.suite)),
+            self._seal(root, _binding(tenant, key.id, key.suite)),
         )
 
     def open(self, document: Document) -> KeySet:
@@ -108,22 +107,44 @@ class DocumentKey:
         keys = tuple(self._unwrap(record, document) for record in document.keys)
         return KeySet(keys, document.version)
 
+    def rewrapped(self, document: Document, successor: DocumentKey) -> tuple[KeyRecord, ...]:
+        """Return the document's keys, wrapped by another document key.
+
+        Raises:
+            ConfigurationError: A key does not open.
+        """
+        return tuple(self._passed_on(record, document, successor) for record in document.keys)
+
     def sign(self, document: Document) -> bytes:
         """Return the text of `document` with its `mac`."""
         signed = msgspec.structs.replace(document, mac=self._sign(document))
         return msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n"
 
+    def _passed_on(
+        self, record: KeyRecord, document: Document, successor: DocumentKey
+    ) -> KeyRecord:
+        root = self._root(record, document)
+        if root is None:
+            return record
+        binding = _binding(document.tenant, record.id, record.suite)
+        return msgspec.structs.replace(record, material=successor._seal(root, binding))
+
+    def _seal(self, root: bytes, binding: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + self._aead.encrypt(nonce, root, binding)
+
+    def _root(self, record: KeyRecord, document: Document) -> bytes | None:
+        material = record.material
+        if material is None:
+            return None
+        binding = _binding(document.tenant, record.id, record.suite)
+        try:
+            return self._aead.decrypt(material[:_NONCE], material[_NONCE:], binding)
+        except (InvalidTag, ValueError):
+            raise _tampered(document, f"the key {record.id!r} does not open") from None
+
     def _unwrap(self, record: KeyRecord, document: Document) -> Key:
-        root = record.material
-        if root is not None:
-            try:
-                root = self._aead.decrypt(
-                    root[:_NONCE],
-                    root[_NONCE:],
-                    _binding(document.tenant, record.id, record.suite),
-                )
-            except (InvalidTag, ValueError):
-                raise _tampered(document, f"the key {record.id!r} does not open") from None
+        root = self._root(record, document)
         key = Key(
             record.id,
             root,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sealwire.errors import (
-    ConfigurationError,
-    KeyNotFoundError,
-    KeyProviderUnavailableError,
-)
+from sealwire.errors import KeyNotFoundError, KeyProviderUnavailableError
 
 from .document import Document, DocumentKey, parse
 from .key import Key
 from .provider import KeySet
 from .store import KeyringStore
-from .wrapper import KeyWrapper
+from .wrappers import OneOrMore, Wrappers
 
 
 @dataclass(frozen=True)
@@ -23,14 +19,22 @@ class WrappedKeyProvider:
 
     Args:
         store: Where the document lives.
-        wrapper: Who can open it.
+        wrapper: Who can open it: one, or several in the order in which they are asked. The next is
+            asked only when the one before cannot open the document.
+
+    Raises:
+        ConfigurationError: There is no wrapper.
     """
 
     store: KeyringStore
-    wrapper: KeyWrapper
+    wrapper: OneOrMore
+    _wrappers: Wrappers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_wrappers", Wrappers.of(self.wrapper))
 
     async def snapshot(self, tenant: str) -> KeySet:
-        """Load, check and unwrap the document: one call to the store, one to the wrapper.
+        """Load, check and unwrap the document: one call to the store, one to a wrapper.
 
         Raises:
             KeyProviderUnavailableError: There is no document, or a part does not answer.
@@ -44,7 +48,7 @@ class WrappedKeyProvider:
                 f"there is no keyring for {tenant!r} in {where}; `sealwire keys init` makes one"
             )
         document = parse(stored.data, tenant)
-        return (await open_document(document, self.wrapper)).open(document)
+        return (await self._wrappers.open(document)).open(document)
 
     async def get(self, key_id: str, tenant: str) -> Key:
         """Return one key of the document.
@@ -61,18 +65,6 @@ class WrappedKeyProvider:
         """Do nothing: every call opens what it needs."""
 
 
-async def open_document(document: Document, wrapper: KeyWrapper) -> DocumentKey:
-    """Unwrap the document key.
-
-    Raises:
-        ConfigurationError: None of the document's key-encryption keys is this wrapper's.
-        KeyProviderUnavailableError: The wrapper does not answer.
-    """
-    name = await wrapper.name()
-    for wrapping in document.wrapped_by:
-        if wrapping.wrapper == name:
-            return DocumentKey(await wrapper.unwrap(wrapping.key, document.tenant))
-    known = ", ".join(wrapping.wrapper for wrapping in document.wrapped_by)
-    raise ConfigurationError(
-        f"the keyring of {document.tenant!r} is wrapped by {known or 'nothing'}, not by {name}"
-    )
+async def open_document(document: Document, wrapper: OneOrMore) -> DocumentKey:
+    """Unwrap the document key; see `Wrappers.open`."""
+    return await Wrappers.of(wrapper).open(document)

@@ -1,7 +1,8 @@
 """For those who extend sealwire, and for our own tests: suites, fakes and a real server.
 
-- `PayloadCodecConformance`, `PayloadConverterConformance` and `KeyProviderConformance`: what every
-  implementation must do. Subclass one, say what to test, and let pytest collect it::
+- `PayloadCodecConformance`, `PayloadConverterConformance`, `KeyProviderConformance`,
+  `KeyWrapperConformance` and `KeyringStoreConformance`: what every implementation must do.
+  Subclass one, say what to test, and let pytest collect it::
 
       class TestMyCodec(PayloadCodecConformance):
           def codec(self) -> PayloadCodec:
@@ -17,11 +18,15 @@ from .codecs import PayloadCodecConformance
 from .converters import PayloadConverterConformance
 from .devserver import DevServer, free_port
 from .keys import KeyProviderConformance, ScriptedKeyProvider
+from .stores import KeyringStoreConformance
+from .wrappers import KeyWrapperConformance
 
 __all__ = [
     "DevServer",
     "FakeClock",
     "KeyProviderConformance",
+    "KeyWrapperConformance",
+    "KeyringStoreConformance",
     "PayloadCodecConformance",
     "PayloadConverterConformance",
     "ScriptedKeyProvider",

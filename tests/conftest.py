@@ -47,6 +47,22 @@ def find_atheris() -> Path | None:
     return None if spec is None or spec.origin is None else Path(spec.origin)
 
 
+def find_postgresql() -> Path | None:
+    """The folder with `initdb` and `postgres`, which Debian does not put into PATH."""
+    command = shutil.which("initdb")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = Path(command).resolve() if command else next(reversed(installed), None)
+    return found.parent if found and (found.parent / "postgres").exists() else None
+
+
+def find_softhsm() -> Path | None:
+    """The library of SoftHSM, where its command is installed too."""
+    folders = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
+    libraries = (Path(folder, "softhsm", "libsofthsm2.so") for folder in folders)
+    found = next((library for library in libraries if library.exists()), None)
+    return found if shutil.which("softhsm2-util") else None
+
+
 PARTS: Final = {
     "atheris": Part(
         find=find_atheris,
@@ -57,6 +73,16 @@ PARTS: Final = {
         find=find_node,
         tests="payloads and workflows beside Temporal's TypeScript SDK, the vectors in JavaScript",
         get="install Node.js 20.3 or later with npm, then run `make test`",
+    ),
+    "postgresql": Part(
+        find=find_postgresql,
+        tests="keyrings in a PostgreSQL server",
+        get="install PostgreSQL (on Debian the package `postgresql`)",
+    ),
+    "softhsm": Part(
+        find=find_softhsm,
+        tests="a key-encryption key in a PKCS#11 token",
+        get="install SoftHSM 2 (on Debian the package `softhsm2`)",
     ),
 }
 

@@ -26,7 +26,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -36,22 +35,22 @@ from sealwire.codecs import (
     CodecObserver,
     CompressionCodec,
     EncryptionCodec,
-    PaddingCodec,
     PayloadCodec,
     observed,
 )
 from sealwire.converter import CompositePayloadConverter, DataConverter
 from sealwire.errors import ConfigurationError
-from sealwire.keys import Keyring, KeyringAdmin
+from sealwire.key_options import PROVIDERS, STORES, WRAPPERS, KeyringOptions
+from sealwire.keys import KeyProvider, Keyring, KeyringAdmin, KeyringStore, KeyWrapper
 from sealwire.options import (
     CompressionOptions,
     ConverterOptions,
     EncryptionOptions,
-    KeyringOptions,
     RemoteOptions,
     ServerOptions,
     observer_named,
 )
+from sealwire.plugs import Plugs
 from sealwire.schema import TableReader
 
 __all__ = [
@@ -69,16 +68,27 @@ __all__ = [
 
 DEFAULT_NAME: Final = "sealwire.toml"
 ENVIRONMENT_VARIABLE: Final = "SEALWIRE_CONFIG"
-_CODEC_GROUP: Final = "sealwire.codecs"
 _DEFAULT_CHAIN: Final[list[dict[str, Any]]] = [{"type": "compression"}, {"type": "encryption"}]
 _SECTIONS: Final = ("namespace", "observer", "keyring", "converter", "codec", "server")
 
 _CodecOptions: TypeAlias = CompressionOptions | EncryptionOptions | RemoteOptions
-_CODECS: Final[Mapping[str, Callable[..., _CodecOptions | PayloadCodec]]] = {
-    "compression": CompressionOptions,
-    "padding": PaddingCodec,
-    "encryption": EncryptionOptions,
-    "remote": RemoteOptions,
+_CODECS: Final = Plugs(
+    what="codec",
+    group="sealwire.codecs",
+    own={
+        "compression": "sealwire.options:CompressionOptions",
+        "padding": "sealwire.codecs:PaddingCodec",
+        "encryption": "sealwire.options:EncryptionOptions",
+        "remote": "sealwire.options:RemoteOptions",
+    },
+    protocol=PayloadCodec,
+    methods="encode and decode",
+    extras={},
+)
+_PLUGS: Final[Mapping[Any, Plugs]] = {
+    KeyringStore: STORES,
+    KeyWrapper: WRAPPERS,
+    KeyProvider: PROVIDERS,
 }
 
 
@@ -118,7 +128,8 @@ class Config:
     @property
     def admin(self) -> KeyringAdmin:
         """What creates and rotates the keys."""
-        return KeyringAdmin(self.keyring.store, self.keyring.wrapper, self.keyring.tenant)
+        keyring = self.keyring
+        return KeyringAdmin(keyring.document_store, keyring.document_wrappers, keyring.tenant)
 
     def codec(self, namespace: str | None = None) -> CodecChain:
         """Build the chain.
@@ -206,7 +217,7 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Config:
         ConfigurationError: The file cannot be used; the message lists every fault in it.
     """
     file = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_NAME)
-    reader = TableReader(file)
+    reader = TableReader(file, _PLUGS)
     reader.known_keys(reader.root, _SECTIONS, "")
     namespace = reader.root.get("namespace")
     if namespace is not None and (not isinstance(namespace, str) or not namespace):
@@ -241,17 +252,7 @@ def _read_observer(reader: TableReader) -> CodecObserver | None:
 def _read_chain(
     reader: TableReader, tables: list[dict[str, Any]]
 ) -> tuple[_CodecOptions | PayloadCodec, ...]:
-    chain: list[_CodecOptions | PayloadCodec | None] = []
-    for index, table in enumerate(tables):
-        place = f"codec[{index}]"
-        options = {key: value for key, value in table.items() if key != "type"}
-        name = table.get("type")
-        own = _CODECS.get(name) if isinstance(name, str) else None
-        chain.append(
-            _foreign_codec(reader, name, options, place)
-            if own is None
-            else reader.read(own, options, f"{place}.")
-        )
+    chain = [_CODECS.read(reader, table, f"codec[{index}]") for index, table in enumerate(tables)]
     return tuple(item for item in chain if item is not None)
 
 
@@ -259,24 +260,3 @@ def _may_encrypt(codec: object) -> bool:
     # Somebody else's codec without a kind may do anything.
     kind = getattr(codec, "kind", CodecKind.ENCRYPT)
     return isinstance(codec, EncryptionOptions) or kind is CodecKind.ENCRYPT
-
-
-def _foreign_codec(
-    reader: TableReader, name: object, options: dict[str, Any], place: str
-) -> PayloadCodec | None:
-    installed = {point.name: point for point in entry_points(group=_CODEC_GROUP)}
-    point = installed.get(name) if isinstance(name, str) else None
-    if point is None:
-        accepted = ", ".join([*_CODECS, *sorted(installed)])
-        problem = "is required" if name is None else f"unknown codec {name!r}"
-        reader.fault(f"{place}.type", f"{problem}; accepted: {accepted}")
-        return None
-    try:
-        codec = point.load()(**options)
-    except Exception as err:  # noqa: BLE001 - whatever somebody else's package raises
-        reader.fault(place, f"cannot create the codec {name!r}: {err}")
-        return None
-    if not isinstance(codec, PayloadCodec):
-        reader.fault(place, f"{point.value} is no codec: it has no encode and decode")
-        return None
-    return codec

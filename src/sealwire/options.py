@@ -30,7 +30,7 @@ from sealwire.converter import (
     default_converters,
 )
 from sealwire.errors import ConfigurationError
-from sealwire.keys import FileKeyringStore, Keyring, LocalKeyWrapper, WrappedKeyProvider
+from sealwire.keys import FileKeyringStore, Keyring
 from sealwire.keys.files import read_private
 
 _CONVERTER_GROUP: Final = "sealwire.converters"
@@ -40,41 +40,6 @@ _OPENTELEMETRY: Final = EntryPoint(
     "opentelemetry", "sealwire.codecs.otel:OpenTelemetryObserver", _OBSERVER_GROUP
 )
 _FACTORY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True)
-class KeyringOptions:
-    """The section `[keyring]`; durations are in seconds, see `Keyring`."""
-
-    path: Path = Path("keyring.json")
-    key_file: Path = Path("keyring.key")
-    tenant: str = "default"
-    refresh_interval: float = 300.0
-    encrypt_grace: float = 3600.0
-    decrypt_grace: float = 24 * 3600.0
-
-    def __post_init__(self) -> None:
-        self.keyring()  # refuses durations out of range, and does no I/O
-
-    def keyring(self) -> Keyring:
-        """Build the keyring; it reads its files on first use."""
-        return Keyring(
-            WrappedKeyProvider(self.store, self.wrapper),
-            tenant=self.tenant,
-            refresh_interval=self.refresh_interval,
-            encrypt_grace=self.encrypt_grace,
-            decrypt_grace=self.decrypt_grace,
-        )
-
-    @property
-    def store(self) -> FileKeyringStore:
-        """Where the keyring lives."""
-        return FileKeyringStore(self.path)
-
-    @property
-    def wrapper(self) -> LocalKeyWrapper:
-        """What opens the keyring."""
-        return LocalKeyWrapper(self.key_file)
 
 
 @dataclass(frozen=True)

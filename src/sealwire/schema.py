@@ -7,9 +7,21 @@ import re
 import tomllib
 import types
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
+from inspect import get_annotations
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from sealwire.errors import ConfigurationError
 
@@ -19,18 +31,28 @@ _HEADER: Final = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-]+)\s*\]")
 _ENTRY: Final = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
 
 
+class Plug(Protocol):
+    """Reads tables with a `type`."""
+
+    def read(self, reader: TableReader, table: Mapping[str, Any], place: str) -> Any:
+        """Build the object that a table stands for; None when a fault was noted."""
+        ...
+
+
 class TableReader:
     """Reads the tables of one file and collects what is wrong with them.
 
     Args:
         path: The file; shown in messages, and the base of relative paths in it.
+        plugs: What reads a table with a `type` into an object, by the interface of the object.
 
     Raises:
         ConfigurationError: The file cannot be read, or is not TOML.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, plugs: Mapping[Any, Plug] | None = None) -> None:
         self.path = path
+        self.plugs = plugs or {}
         self.faults: list[str] = []
         try:
             text = path.read_text(encoding="utf-8")
@@ -95,13 +117,13 @@ class TableReader:
             The instance; None when a fault was noted.
         """
         before = len(self.faults)
+        hints = _hints(cls)
         options: dict[str, Field[Any]] = {
             item.name: item
             for item in fields(cls)  # type: ignore[arg-type]
-            if item.init and not item.name.startswith("_")
+            if item.init and not item.name.startswith("_") and item.name in hints
         }
         self.known_keys(table, options, place)
-        hints = get_type_hints(cls)
         arguments = {
             key: self._value(hints[key], table[key], f"{place}{key}")
             for key in options
@@ -120,6 +142,9 @@ class TableReader:
 
     def _value(self, hint: Any, value: Any, place: str) -> Any:
         origin, arguments = get_origin(hint), get_args(hint)
+        if hint in self.plugs:
+            table = self._of_type(value, dict, place, "a table")
+            return self.plugs[hint].read(self, table, place)
         if origin is Literal:
             if value not in arguments:
                 close = difflib.get_close_matches(str(value), arguments, n=1)
@@ -128,14 +153,22 @@ class TableReader:
                 self.fault(place, f"{value!r} is not one of {accepted}{guess}")
             return value
         if origin in (Union, types.UnionType):
-            (inner,) = (item for item in arguments if item is not type(None))
+            # A file can say a text where code may also give a function.
+            (inner,) = (
+                item
+                for item in arguments
+                if item is not type(None) and get_origin(item) is not Callable
+            )
             return self._value(inner, value, place)
-        if origin is tuple and is_dataclass(arguments[0]):
+        if origin is tuple and (is_dataclass(arguments[0]) or arguments[0] in self.plugs):
             tables = self._of_type(value, list, place, "a list of tables")
             return tuple(
-                self._table(arguments[0], item, f"{place}[{index}]")
+                self._value(arguments[0], item, f"{place}[{index}]")
                 for index, item in enumerate(tables)
             )
+        if is_dataclass(hint):
+            table = self._of_type(value, dict, place, "a table")
+            return self.read(hint, table, f"{place}.")  # type: ignore[arg-type]
         if origin in (tuple, frozenset):
             items = self._of_type(value, list, place, "a list of texts")
             texts = [self._value(arguments[0], item, place) for item in items]
@@ -148,10 +181,6 @@ class TableReader:
             return self.path.parent / Path(self._of_type(value, str, place, "a path")).expanduser()
         return self._scalar(hint, value, place)
 
-    def _table(self, cls: Any, value: Any, place: str) -> Any:
-        table = self._of_type(value, dict, place, "a table")
-        return self.read(cls, table, f"{place}.")
-
     def _scalar(self, hint: Any, value: Any, place: str) -> Any:
         names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
         if hint is float and type(value) is int:
@@ -163,6 +192,17 @@ class TableReader:
             return value
         self.fault(place, f"expected {described}, got {_describe(value)}")
         return expected()
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """Return the types of the fields, without those that only type checkers import."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        for name, hint in get_annotations(base).items():
+            alone = {"__annotations__": {name: hint}, "__module__": base.__module__}
+            with suppress(NameError):
+                hints.update(get_type_hints(type(base.__name__, (), alone)))
+    return hints
 
 
 def _describe(value: Any) -> str:

@@ -616,7 +616,7 @@ def test_the_dictionaries_of_another_keyring_are_refused(shop: Shop, tmp_path: P
     shop.add()
     foreign = Shop(tmp_path / "foreign", shop.clock)
     foreign.folder.mkdir()
-    foreign.keys.wrapper.create()  # type: ignore[attr-defined]
+    LocalKeyWrapper(foreign.folder / "keyring.key").create()
     asyncio.run(foreign.keys.create())
     foreign.path.write_bytes(shop.path.read_bytes())
     foreign.path.chmod(0o600)

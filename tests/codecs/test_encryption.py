@@ -169,6 +169,16 @@ def test_large_payloads_are_whole(codec: EncryptionCodec, size: int) -> None:
     assert field_99 in back.SerializeToString()
 
 
+@pytest.mark.parametrize("size", [0, 1, *EDGES, 127 << 14, 128 << 14])
+def test_the_size_of_a_sealed_payload_follows_from_the_inner_one(size: int) -> None:
+    """Sealed in parts or at once, what is inside is serialized as protobuf does it."""
+    inner = Payload(metadata=PLAIN.metadata, data=random_bytes(size))
+    message = inner.ByteSize()
+
+    assert 72 + message + 16 * (message // 16384) == len(encoded(SEALED_CODEC, inner).data)
+    assert inner == decoded(SEALED_CODEC, encoded(SEALED_CODEC, inner))
+
+
 def random_bytes(size: int) -> bytes:
     """Bytes that differ everywhere, the same in every run."""
     return random.Random(size).randbytes(size)  # noqa: S311 - no secret
@@ -645,6 +655,23 @@ def test_pairs_that_the_decoder_states_are_compared() -> None:
     assert "accept_context, under 'team'" in str(error)
 
 
+@pytest.mark.parametrize("name", ["area", "team"])
+def test_each_pair_has_a_list_of_its_own(name: str) -> None:
+    """What is accepted as a namespace is not accepted as anything else, nor the other way round."""
+    outer = encoded(codec_of(KEY, context={name: "billing"}))
+    elsewhere = encoded(codec_of(KEY, namespace="billing", context={name: "x"}))
+    as_namespace = DecodePolicy(accept_namespaces=frozenset({"billing"}))
+    as_pair = DecodePolicy(accept_context={name: frozenset({"billing"})})
+    reader = codec_of(KEY, context={name: "x"})
+
+    assert PLAIN == decoded(replace(reader, policy=as_pair), outer)
+    assert PLAIN == decoded(replace(reader, policy=as_namespace), elsewhere)
+    error = refused(replace(reader, policy=as_namespace), outer, ContextMismatchError)
+    assert f"accept_context, under {name!r}" in str(error)
+    error = refused(replace(reader, policy=as_pair), elsewhere, ContextMismatchError)
+    assert "accept_namespaces" in str(error)
+
+
 def test_pairs_that_the_decoder_does_not_state_are_not_compared() -> None:
     """They are authenticated, and otherwise the writer's own affair."""
     outer = encoded(codec_of(KEY, context={"team": "billing"}))
@@ -678,6 +705,14 @@ def test_bytes_that_are_no_text_equal_no_context() -> None:
     for text in ("\\xff", "ÿ", "\ufffd"):
         error = refused(codec_of(KEY, context={"team": text}), outer, ContextMismatchError)
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(("key_id", "named"), [(b"k1", "k1"), (b"no id!", None)])
+def test_a_malformed_payload_names_its_key_if_it_can(key_id: bytes, named: str | None) -> None:
+    """What cannot be an id is a stranger's text, and is not repeated."""
+    outer = changed(encoded(SEALED_CODEC), encryption_key_id=key_id, encryption_context=b"\xff")
+
+    assert named == refused(SEALED_CODEC, outer).key_id
 
 
 def test_namespace_among_the_pairs_is_refused() -> None:
@@ -745,15 +780,15 @@ def test_codecs_of_one_configuration_are_equal() -> None:
     used.with_context(SimpleNamespace(namespace="a")).decode_sync([PLAIN])
 
     assert fresh == used
-    for name, value in {
-        "keyring": keyring_of(KEY),
-        "namespace": "a",
-        "policy": DecodePolicy(),
-        "format": "interop",
-        "context": {"team": "billing"},
-        "key_aliases": {"alias": "i1"},
-    }.items():
-        assert fresh != replace(used, **{name: value}), name
+    for other in (
+        replace(used, keyring=keyring_of(KEY)),
+        replace(used, namespace="a"),
+        replace(used, policy=DecodePolicy()),
+        replace(used, format="interop"),
+        replace(used, context={"team": "billing"}),
+        replace(used, key_aliases={"alias": "i1"}),
+    ):
+        assert other != used
 
 
 def test_a_codec_cannot_be_changed() -> None:
@@ -899,6 +934,15 @@ def test_unknown_policy_is_refused() -> None:
         DecodePolicy("lenient")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def test_a_policy_is_a_value() -> None:
+    """It cannot be relaxed where it is shared, and can be kept in a set."""
+    policy = DecodePolicy(accept_context={"team": frozenset({"audit"})})
+
+    with pytest.raises(AttributeError, match="mode"):
+        setattr(policy, "mode", PolicyMode.OPEN)  # noqa: B010 - type checkers know it is frozen
+    assert 1 == len({policy, DecodePolicy(accept_context={"team": frozenset({"audit"})})})
+
+
 def sample_encode(payload: Payload) -> Payload:
     """What `encryption/codec.py` of Temporal's Python samples writes."""
     nonce = bytes(range(12))
@@ -993,6 +1037,15 @@ def test_an_alias_opens_nothing_else() -> None:
     refused(codec, QUIRKS["Go, without an id"])
 
 
+def test_an_alias_of_the_empty_id_opens_nothing_without_an_id() -> None:
+    """An id that is missing is not an empty one."""
+    codec = codec_of(INTEROP, key_aliases={"": "i1"})
+    outer = encoded(INTEROP_CODEC)
+
+    assert PLAIN == decoded(codec, changed(outer, encryption_key_id=b""))
+    refused(codec, changed(outer, encryption_key_id=None, other=b"x"))
+
+
 def test_an_alias_leads_to_an_id() -> None:
     """What can be no key's id is refused when the codec is made, and aliases are not shown."""
     with pytest.raises(ConfigurationError, match="key_aliases"):
@@ -1005,11 +1058,12 @@ def test_interop_key_warns_at_half_its_limit(caplog: pytest.LogCaptureFixture) -
     counter = counter_at(2**31 - 2)
     codec = codec_of(INTEROP, format="interop", _messages=counter)
 
-    codec.encode_sync([PLAIN])
-    assert [] == caplog.records
-    codec.encode_sync([PLAIN, PLAIN])
+    counts: list[int] = []
+    for _ in range(4):
+        codec.encode_sync([PLAIN])
+        counts.append(len(caplog.records))
 
-    assert 1 == len(caplog.records)
+    assert [0, 1, 1, 1] == counts
     assert "rotate" in caplog.text
 
 
@@ -1092,6 +1146,33 @@ def test_label_alone_does_not_pass_for_encryption(codec: EncryptionCodec, encodi
 
     assert PLAIN.data not in outer.SerializeToString()
     assert liar == decoded(codec, outer)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [{"other": b"x"}, {"other": b"x", "encryption_key_id": None}, {"encryption_key_id": None}],
+)
+@BOTH
+def test_other_metadata_does_not_pass_for_encryption(
+    codec: EncryptionCodec, entries: dict[str, bytes | None]
+) -> None:
+    """With an entry too many or too few, what looks encrypted is encrypted like any other."""
+    stranger = changed(encoded(codec), **entries)
+
+    outer = encoded(codec, stranger)
+
+    assert stranger != outer
+    assert stranger == decoded(codec, outer)
+
+
+@pytest.mark.parametrize(("codec", "least"), [(SEALED_CODEC, 72), (INTEROP_CODEC, 28)])
+def test_what_is_too_short_does_not_pass_for_encryption(codec: EncryptionCodec, least: int) -> None:
+    """Data without room for what every encrypted payload has is encrypted like any other."""
+    metadata = encoded(codec).metadata
+    short, possible = (Payload(metadata=metadata, data=bytes(size)) for size in (least - 1, least))
+
+    assert [short] == codec.decode_sync(codec.encode_sync([short]))
+    assert [possible] == codec.encode_sync([possible])
 
 
 def test_nothing_to_encrypt_needs_no_key() -> None:

@@ -35,7 +35,7 @@ from sealwire.errors import (
     KeyNotFoundError,
     UnencryptedPayloadError,
 )
-from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
+from sealwire.keys import Key, Keyring, KeySuite, LocalKeyWrapper, StaticKeyProvider
 from sealwire.payload import Payload
 from sealwire.testing.codecs import PayloadCodecConformance
 
@@ -438,7 +438,7 @@ async def test_the_codecs_of_a_configuration_are_observed(tmp_path: Any) -> None
         codecs=(CompressionCodec(), EncryptionOptions(accept_namespaces=frozenset({"old"}))),
         observer=recorder,
     )
-    config.keyring.wrapper.create()
+    LocalKeyWrapper(config.keyring.key_file).create()
     await config.admin.create()
     assert not config.loaded_keyring.is_ready
     await config.load_keys()

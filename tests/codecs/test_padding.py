@@ -64,6 +64,7 @@ def test_many_sizes_become_few() -> None:
 
     assert len(sizes) <= 50
     assert {64} == small
+    assert 64 == CODEC.min_size
 
 
 def test_the_stored_size_shows_the_padded_one_only() -> None:
@@ -92,6 +93,17 @@ def test_padded_and_encrypted_payloads_are_left_alone() -> None:
     assert [padded, sealed] == CODEC.encode_sync([padded, sealed])
 
 
+def test_external_payloads_are_copied_outside() -> None:
+    """The server's size accounting sees them, and on decode the inner copy counts."""
+    inner = text(5)
+    inner.external_payloads.add(size_bytes=5000)
+    [padded] = CODEC.encode_sync([inner])
+
+    assert [5000] == [item.size_bytes for item in padded.external_payloads]
+    padded.external_payloads[0].size_bytes = 1
+    assert [inner] == CODEC.decode_sync([padded])
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 64, b"no end", b"no end\0\0", b"\xff\xff\x80\0"])
 def test_damaged_padding_is_refused(data: bytes) -> None:
     """What has no end mark, or no payload before it, is no padded payload."""
@@ -103,3 +115,9 @@ def test_a_negative_size_is_refused() -> None:
     """The message names the parameter."""
     with pytest.raises(ConfigurationError, match="min_size"):
         PaddingCodec(-1)
+
+
+def test_a_codec_cannot_be_changed() -> None:
+    """One that is in a chain already stays what it was."""
+    with pytest.raises(AttributeError, match="min_size"):
+        setattr(CODEC, "min_size", -1)  # noqa: B010 - type checkers know it is frozen

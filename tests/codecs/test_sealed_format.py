@@ -291,11 +291,13 @@ def test_a_bounded_number_of_headers_is_remembered() -> None:
     outer = [outer_of({"namespace": f"made-up-{i}"}) for i in range(300)]
     digest = outer_of({"namespace": "made-up-0"}, {"encryption-content-id": bytes(32)})
 
+    assert not any(headers.find(payload).remembered for payload in outer)
     for payload in (digest, *outer):
         headers.remember(payload, headers.find(payload))
 
     kept = [headers.find(payload) is headers.find(payload) for payload in outer]
     assert [True] * 256 + [False] * 44 == kept
+    assert kept == [headers.find(payload).remembered for payload in outer]
     assert headers.find(digest) is not headers.find(digest)
     assert "made-up-299" == headers.find(outer[299]).pairs["namespace"]
 

@@ -27,6 +27,7 @@ from sealwire.config import (
     load_config,
 )
 from sealwire.errors import ConfigurationError
+from sealwire.keys import LocalKeyWrapper
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -223,7 +224,7 @@ def test_python_blocks_of_a_page_run_in_order(name: str, tmp_path: Path) -> None
     (tmp_path / "sealwire.toml").write_text('namespace = "orders"\n', encoding="utf-8")
     with working_in(tmp_path):
         config = load_config()
-        config.keyring.wrapper.create()
+        LocalKeyWrapper(config.keyring.key_file).create()
         asyncio.run(config.admin.create())
         program = tmp_path / "program.py"
         program.write_text(f"{program_of(DOCS / name)}\nat_its_end = True\n", encoding="utf-8")

@@ -17,6 +17,7 @@ import pytest
 from sealwire.codecs import EncryptionCodec, ObservedCodec, PayloadCodec, SyncPayloadCodec
 from sealwire.config import Config, load_config
 from sealwire.errors import ConfigurationError
+from sealwire.keys import LocalKeyWrapper
 from sealwire.payload import Payload
 from sealwire.testing.codecs import PayloadCodecConformance
 
@@ -62,7 +63,7 @@ def configure(folder: Path, text: str) -> Config:
     file.write_text(text)
     config = load_config(file)
     if not config.keyring.path.exists():
-        config.keyring.wrapper.create()
+        LocalKeyWrapper(config.keyring.key_file).create()
         asyncio.run(config.admin.create())
     return config
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealwire.config import Config, load_config
+from sealwire.keys import LocalKeyWrapper
 
 # So that Temporal's sandbox can import the application again, as it does with a user's modules.
 sys.path.insert(0, str(Path(__file__).parent / "app"))
@@ -27,7 +28,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
         file = folder / "sealwire.toml"
         file.write_text(text)
         config = load_config(file)
-        config.keyring.wrapper.create()
+        LocalKeyWrapper(config.keyring.key_file).create()
         await config.admin.create()
         return config
 
