@@ -24,12 +24,11 @@ from sealwire.payload import (
 
 from . import interop, sealed
 from .header import Header, Headers, build
-from .policy import NAMESPACE, DecodeCounters, DecodePolicy, PolicyMode
+from .policy import NAMESPACE, DecodeCounters, DecodePolicy
 
 # Members as plain names: an attribute of an enum is slow to look up.
 _SEALED: Final = KeySuite.SEALED
 _INTEROP: Final = KeySuite.INTEROP
-_MIGRATE: Final = PolicyMode.MIGRATE
 
 
 class Envelopes(Protocol):
@@ -207,8 +206,7 @@ class InteropEnvelopes:
             inner = Payload.FromString(interop.decrypt(key, data))
         except (InvalidTag, DecodeError):
             raise DecryptError(key_id=key.id, encoding="binary/encrypted") from None
-        if self._policy.mode is _MIGRATE:
-            self._policy.admit_interop(key.id, self._counters)
+        self._policy.admit_interop(key.id, self._counters)
         return inner
 
     def key_id(self, payload: Payload) -> str:

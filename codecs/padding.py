@@ -82,9 +82,7 @@ class PaddingCodec:
 
 def padme(size: int) -> int:
     """Return the size to which `size` bytes are padded."""
-    if size < 2:
-        return size
-    exponent = size.bit_length() - 1
+    exponent = max(size, 1).bit_length() - 1
     zeros = exponent - exponent.bit_length()  # how many of the last binary digits are to be zero
     mask = (1 << zeros) - 1
     return (size + mask) & ~mask

@@ -397,8 +397,7 @@ except ConfigurationError as err:
         ("type = 'no-codec'", "rot:NoCodec is no codec: it has no encode and decode"),
         (
             "type = 'rot'",
-            "unknown codec 'rot'; accepted: compression, padding, encryption, remote, no-codec, "
-            "rot13",
+            "accepted: compression, padding, encryption, remote, no-codec, rot13",
         ),
     ],
 )
