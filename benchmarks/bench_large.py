@@ -8,6 +8,7 @@ so that variants that take turns in one process disturb each other. Here each ha
 """
 
 import json
+import random
 import resource
 import subprocess
 import sys
@@ -15,12 +16,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
-from bench_payload import PACKAGES, PEER, PLAIN, Variant, cases, drive, sample, variants
-from common import MEBIBYTE, Benchmark, Direction, Pace, conditions, new_table
+from bench_payload import PACKAGES, PEER, PLAIN, Converter, drive, sample, variants
+from common import MEBIBYTE, SEED, Benchmark, Case, Direction, Pace, conditions, new_table
 from rich.console import Console
 from rich.progress import track
+
+Numbers: TypeAlias = dict[str, float]
 
 DIRECTIONS: Final[tuple[Direction, ...]] = ("encode", "decode")
 MEASURED: Final = (
@@ -55,13 +58,12 @@ class Result:
     faster: float
 
 
-def measure(variant: Variant, direction: Direction, calls: int) -> dict[str, float]:
+def measure(converter: Converter, value: bytes, direction: Direction, calls: int) -> Numbers:
     """Measure in this process."""
-    case = next(case for case in cases() if case.hint is bytes)
-    payloads = drive(variant.converter.encode([case.value]))
+    payloads = drive(converter.encode([value]))
     call = {
-        "encode": partial(variant.converter.encode, [case.value]),
-        "decode": partial(variant.converter.decode, payloads, [bytes]),
+        "encode": partial(converter.encode, [value]),
+        "decode": partial(converter.decode, payloads, [bytes]),
     }[direction]
     times: list[float] = []
     faults = page_faults()
@@ -70,18 +72,17 @@ def measure(variant: Variant, direction: Direction, calls: int) -> dict[str, flo
     return {"median": median(times), "faults": (page_faults() - faults) / calls}
 
 
-def peak(variant: Variant, direction: Direction) -> float:
-    """Return the growth of this process' memory by one call, in payloads."""
-    case = next(case for case in cases() if case.hint is bytes)
-    small = drive(variant.converter.encode([b"small"]))  # whatever is set up once
-    drive(variant.converter.decode(small, [bytes]))
-    payloads = drive(variant.converter.encode([case.value])) if direction == "decode" else []
+def peak(converter: Converter, value: bytes, direction: Direction) -> Numbers:
+    """Measure by how much one call lets the memory of this process grow, in payloads."""
+    small = drive(converter.encode([b"small"]))  # whatever is set up once
+    drive(converter.decode(small, [bytes]))
+    payloads = drive(converter.encode([value])) if direction == "decode" else []
     before = largest()
     if direction == "encode":
-        drive(variant.converter.encode([case.value]))
+        drive(converter.encode([value]))
     else:
-        drive(variant.converter.decode(payloads, [bytes]))
-    return (largest() - before) / MEBIBYTE
+        drive(converter.decode(payloads, [bytes]))
+    return {"peak": (largest() - before) / MEBIBYTE}
 
 
 def page_faults() -> int:
@@ -96,13 +97,17 @@ def largest() -> int:
 
 def work(name: str, direction: Direction, calls: int) -> None:
     """Measure one variant and print the numbers, in a process for nothing else."""
-    case = next(case for case in cases() if case.hint is bytes)
-    variant = next(item for item in variants(case) if item.name == name)
-    numbers = measure(variant, direction, calls) if calls else {"peak": peak(variant, direction)}
+    # One block, made once: to free another would already change what the C library does.
+    case = Case("1 MiB", random.Random(SEED).randbytes(MEBIBYTE), bytes)  # noqa: S311
+    converter = next(item.converter for item in variants(case) if item.name == name)
+    if calls:
+        numbers = measure(converter, case.value, direction, calls)
+    else:
+        numbers = peak(converter, case.value, direction)
     print(json.dumps(numbers))
 
 
-def ask(name: str, direction: Direction, calls: int) -> dict[str, float]:
+def ask(name: str, direction: Direction, calls: int) -> Numbers:
     """Have another process measure."""
     script = f"import bench_large; bench_large.work({name!r}, {direction!r}, {calls})"
     done = subprocess.run(  # noqa: S603 - this script itself
@@ -111,7 +116,7 @@ def ask(name: str, direction: Direction, calls: int) -> dict[str, float]:
         text=True,
         check=True,
     )
-    numbers: dict[str, float] = json.loads(done.stdout)
+    numbers: Numbers = json.loads(done.stdout)
     return numbers
 
 
@@ -123,7 +128,7 @@ def run(pace: Pace, console: Console) -> list[Result]:
     pairs: list[tuple[str, Direction]] = [
         (name, direction) for direction in DIRECTIONS for name in names
     ]
-    found: dict[tuple[str, Direction], dict[str, float]] = {}
+    found: dict[tuple[str, Direction], Numbers] = {}
     for pair in track(pairs, "1 MiB", console=console, transient=True):
         asked = [ask(*pair, calls) for _ in range(1 if quick else PROCESSES)]
         found[pair] = {

@@ -118,7 +118,10 @@ def seal_payload(key: Key, context: bytes, payload: Payload) -> bytes:
     keep_freed_memory()
     rest = Payload(metadata=payload.metadata, external_payloads=payload.external_payloads)
     opening = rest.SerializeToString() + _DATA_TAG + _varint(len(data))
-    return b"".join((encryptor.update(opening), encryptor.update(data), encryptor.finalize()))
+    parts = [encryptor.update(opening), encryptor.update(data)]
+    del data  # a megabyte less while the parts are joined
+    parts.append(encryptor.finalize())
+    return b"".join(parts)
 
 
 def unseal(key: Key, context: bytes, data: bytes) -> bytes:
