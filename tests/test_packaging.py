@@ -180,21 +180,19 @@ def test_an_install_adds_one_name(distributions: tuple[Path, Path]) -> None:
     assert "sealwire/py.typed" in names
 
 
-# One file of each room: what they need of the wheel is everything, for every room imports others.
+# What the wheel must have is checked above; these see that it works, room by room.
 SAMPLE = (
-    "cli/test_keys_lifecycle.py",
     "codecs/test_chain.py",
     "converter/test_typed.py",
     "keys/test_rotation.py",
     "server/test_auth.py",
     "temporal/test_plugin.py",
-    "test_config.py",
     "test_payload.py",
 )
 
 
 @pytest.mark.skipif(INSTALLED is not None, reason="this already is the run of the installed wheel")
-def test_an_installed_wheel_passes_tests_of_every_room(
+def test_an_installed_wheel_works_room_by_room(
     distributions: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """They pass with the wheel, from an empty folder, without the checkout's packages."""
