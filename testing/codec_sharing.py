@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Final, NoReturn
+from typing import ClassVar, Final
 
 from sealwire.codecs import PayloadCodec
 from sealwire.payload import Payload, Payloads
 
 from .roundtrip import assert_same, decode, encode, numbered, round_trip, run_in_time, sync_codec
+from .sharing import in_a_fork
 
 _TASKS: Final = 32  # batches under way at once
 _THREADS: Final = 8
@@ -136,35 +135,5 @@ async def _many_tasks(codec: PayloadCodec, first: int = 0) -> None:
 
 def _in_a_fork(work: Callable[[], Sequence[Payload]], patience: float) -> Sequence[Payload]:
     """Run `work` in a child process and return what it returned."""
-    receiver, sender = os.pipe()
-    with warnings.catch_warnings():
-        # From Python 3.12 on, a fork beside other threads is warned about. Web servers fork so.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        _answer(work, sender, patience)
-    os.close(sender)
-    with os.fdopen(receiver, "rb") as pipe:
-        answer = pipe.read()
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code != -signal.SIGALRM, f"the codec hangs after a fork: not done after {patience} s"
-    assert code == 0, f"the codec does not work after a fork: {answer.decode(errors='replace')}"
+    answer = in_a_fork(lambda: Payloads(payloads=work()).SerializeToString(), patience)
     return Payloads.FromString(answer).payloads
-
-
-def _answer(work: Callable[[], Sequence[Payload]], sender: int, patience: float) -> NoReturn:
-    code = 1
-    try:
-        # Its default action ends the process, whatever lock the process waits for.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, patience)
-        with os.fdopen(sender, "wb") as pipe:
-            try:
-                pipe.write(Payloads(payloads=work()).SerializeToString())
-                code = 0
-            except BaseException as err:  # noqa: BLE001 - it must not leave this process
-                reason = str(err) if isinstance(err, AssertionError) else type(err).__name__
-                pipe.write(reason.encode())
-    finally:
-        os._exit(code)  # no clean-up: files, threads and test runner are the parent's

@@ -587,8 +587,8 @@ def test_suite_finds_what_shows_in_use(make: Callable[[], PayloadCodec], tests: 
     ("make", "message"),
     [
         (StaysLockedOnEncode, "the codec hangs: it was not done after 0.5 s"),
-        (NeedsItsThread, "the codec hangs after a fork: not done after 0.5 s"),
-        (ChildCannotRead, "the codec does not work after a fork: ValueError"),
+        (NeedsItsThread, "it hangs after a fork: not done after 0.5 s"),
+        (ChildCannotRead, "it does not work after a fork: ValueError"),
     ],
 )
 def test_suite_says_what_happened(make: Callable[[], PayloadCodec], message: str) -> None:
