@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -85,6 +86,11 @@ PARTS: Final = {
         get="install SoftHSM 2 (on Debian the package `softhsm2`)",
     ),
 }
+
+
+def pytest_configure() -> None:
+    """Gives the processes that share the tests one hash seed: names of tests show sets."""
+    os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(2**32)))  # noqa: S311
 
 
 @pytest.fixture(scope="session")

@@ -292,7 +292,7 @@ def test_any_and_object_are_no_hint(converter: PayloadConverter, value: Any) -> 
 @pytest.mark.parametrize(
     ("value", "json", "msgpack"),
     WITHOUT_HINT,
-    ids=repr,
+    ids=lambda item: repr(item).partition(" at 0x")[0],
 )
 def test_without_a_hint_other_types_become_builtin_ones(
     value: Any, json: Any, msgpack: Any

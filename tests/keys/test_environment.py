@@ -97,6 +97,7 @@ SHORT = text_of(b"\x00\xff only sixteen")[:24]
         (f"no/../id! {SECRET}", "entry 1: a key id is 1 to 200 characters"),
         (f"a {new()}, a {new()}", "two keys with the same id"),
     ],
+    ids=range(9),
 )
 async def test_a_faulty_variable_is_explained_without_its_secrets(
     monkeypatch: pytest.MonkeyPatch, value: str, problem: str
