@@ -148,14 +148,16 @@ def _must_be_given(item: dataclasses.Field[Any]) -> bool:
 def element_types(type_hint: Any) -> tuple[Any, ...]:
     """Return the types inside a container: `(int, str)` for `dict[int, str]` and subclasses."""
     cls, given = class_of(type_hint), get_args(type_hint)
-    if not (is_class(cls) and issubclass(cls, Collection)):
-        return given
-    return _element_types(cls, given)
+    # The bases first: asking an abstract class about one that it has never seen takes long, and in
+    # a workflow sandbox all are new.
+    if is_class(cls) and "__orig_bases__" in cls.__dict__ and issubclass(cls, Collection):
+        return _element_types(cls, given)
+    return given
 
 
 def _element_types(cls: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
     bound = dict(zip(getattr(cls, "__parameters__", ()), given, strict=False))
-    for base in cls.__dict__.get("__orig_bases__", ()):
+    for base in cls.__dict__["__orig_bases__"]:
         if get_origin(base) is not typing.Generic and get_args(base):
             return tuple(_substitute(item, bound) for item in get_args(base))
     return given

