@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
-from .service import Patience, Question, check_endpoint, require, spelled
+from .service import Patience, Question, check_endpoint, hush, require, spelled
 
 _SERVICE: Final = "AWS KMS"
 _CONTEXT: Final = "sealwire-keyring-tenant"
@@ -32,6 +32,8 @@ _NOT_OURS: Final = (
     "the keyring was wrapped by another key or for another tenant, or was changed; name the key "
     "and the tenant that made it"
 )
+# At the level DEBUG, the first logs requests with the key to wrap, the second answers with the key.
+_TALKATIVE: Final = ("botocore.endpoint", "botocore.parsers")
 _CREDENTIALS: Final = "the AWS credentials are not valid or have expired; renew them"
 _FIXES: Final = {
     "AccessDeniedException": "allow {permission} for these credentials on this key, in their IAM "
@@ -158,6 +160,7 @@ class AwsKmsWrapper:
         return client
 
     def _new_client(self) -> _Kms:
+        hush(*_TALKATIVE)
         # A session of its own: boto3's default one must not be shared by threads. Our retries
         # are the only ones, and half the time is left for them.
         options = import_module("botocore.config").Config(

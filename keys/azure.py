@@ -44,8 +44,9 @@ class AzureKeyVaultWrapper:
     """A key in Azure Key Vault, with the credentials that azure-identity finds by itself.
 
     With RSA, whoever can replace the keyring document and knows the public key can put a keyring
-    of their own there: let only administrators write to the store. A Managed HSM with `A256KW`
-    has no public key, and needs no such care.
+    of their own there: let only administrators write to the store. `DataKeys` refuses it, because
+    payloads lie where others write. A Managed HSM with `A256KW` has no public key, and needs no
+    such care.
 
     Args:
         key_id: `https://VAULT.vault.azure.net/keys/NAME`, without a version.
@@ -74,6 +75,11 @@ class AzureKeyVaultWrapper:
         if self.algorithm not in _ALGORITHMS:
             raise ConfigurationError(f"algorithm must be one of {', '.join(_ALGORITHMS)}")
         _ = self._patience
+
+    @property
+    def anyone_can_wrap(self) -> bool:
+        """Whether the key is an RSA key; see `TellsWhoWraps`."""
+        return self.algorithm.startswith("RSA")
 
     async def name(self) -> str:
         """Return `azure-key-vault:` and the key's id."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions
@@ -25,6 +28,7 @@ from .store import StoredDocument
 T = TypeVar("T")
 
 _MAX_SIZE: Final = 64 * 1024 * 1024  # bytes, as of a file; 10,000 keys take 3 MiB
+_VARIABLES: Final = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_STORAGE_*"}
 _RETRIES: Final = 3  # by the client, with a pause that doubles, and jitter
 _PROBE: Final = ".sealwire-probe"
 _NOBODYS: Final = '"0" 1'  # a revision that no object has
@@ -38,7 +42,7 @@ class Bucket:
 
     Args:
         url: `s3://…`, `gs://…` or `az://…`.
-        endpoint: Of another service with the protocol of S3.
+        endpoint: Of another service with the same protocol.
         timeout: Seconds for each call.
     """
 
@@ -62,7 +66,7 @@ class Bucket:
             KeyProviderUnavailableError: The service does not answer.
             ConfigurationError: It refuses, or does not look at conditions.
         """
-        if revision is not None and not _REVISION.fullmatch(revision):
+        if revision is not None and not self._is_revision(revision):
             return False
         await self._answer(self._check_conditions)
         if await self._answer(lambda: self._put(name, data, revision)):
@@ -71,9 +75,13 @@ class Bucket:
         found = await self.get(name)
         return found is not None and found.data == data
 
+    def _is_revision(self, text: str) -> bool:
+        found = _REVISION.fullmatch(text)
+        return found is not None and (self.url[:3] != "gs:" or found["version"] is not None)
+
     def _get(self, name: str) -> StoredDocument | None:
         try:
-            found = obstore.get(self._store(), name)
+            found = obstore.get(self._client, name)
         except FileNotFoundError:
             return None
         if found.meta["size"] > _MAX_SIZE:
@@ -86,13 +94,14 @@ class Bucket:
     def _put(self, name: str, data: bytes, revision: str | None) -> bool:
         try:
             # A multipart upload would leave the condition out.
-            obstore.put(self._store(), name, data, mode=_mode(revision), use_multipart=False)
+            obstore.put(self._client, name, data, mode=_mode(revision), use_multipart=False)
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
             return False
         return True
 
     def _check_conditions(self) -> None:
-        obstore.put(self._store(), _PROBE, b"", mode="overwrite", use_multipart=False)
+        # Written once and for all: Google takes one change a second of an object.
+        self._put(_PROBE, b"", None)
         for revision in (None, _NOBODYS):
             if self._put(_PROBE, b"", revision):
                 raise ConfigurationError(
@@ -132,16 +141,37 @@ class Bucket:
             f"{self.url} refuses: {type(err).__name__} {rejected[1] if rejected else ''}".rstrip()
         )
 
-    def _store(self) -> Any:
-        limit = timedelta(seconds=self.timeout)
-        retries: Any = {"max_retries": _RETRIES, "retry_timeout": limit}
-        client: Any = {"timeout": limit, "connect_timeout": limit}
-        if self.endpoint is None:
-            return from_url(self.url, client_options=client, retry_config=retries)
-        client["allow_http"] = self.endpoint.startswith("http://")  # this machine: it was checked
-        return from_url(
-            self.url, endpoint=self.endpoint, client_options=client, retry_config=retries
-        )
+    @cached_property
+    def _client(self) -> Any:
+        # One for all requests of a call: each new one asks for a token first.
+        return connect(self.url, self.endpoint, self.timeout, _RETRIES)
+
+
+def connect(url: str, endpoint: str | None, timeout: float, retries: int) -> Any:
+    """Make a client of obstore, with credentials from the environment; nothing is asked yet.
+
+    Args:
+        url: `s3://…`, `gs://…` or `az://…`.
+        endpoint: Of another service; must have been checked.
+        timeout: Seconds for a request, and for all tries together.
+        retries: How often to ask again what was not answered.
+
+    Raises:
+        ConfigurationError: The environment lacks something, or has something malformed.
+    """
+    limit = timedelta(seconds=timeout)
+    options: Any = {"timeout": limit, "connect_timeout": limit}
+    place: Any = {}
+    if endpoint is not None:
+        options["allow_http"] = endpoint.startswith("http://")  # this machine: it was checked
+        place["base_url" if url.startswith("gs:") else "endpoint"] = endpoint
+    retry: Any = {"max_retries": retries, "retry_timeout": limit}
+    with suppress(Exception):  # its text may quote a credential
+        return from_url(url, client_options=options, retry_config=retry, **place)
+    raise ConfigurationError(
+        f"{url} cannot be used with the variables {_VARIABLES[urlsplit(url).scheme]} of the "
+        "environment: one is missing or malformed"
+    )
 
 
 def _mode(revision: str | None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Database:
         ConfigurationError: The URL is of something else, or the driver is missing.
     """
 
-    url: str
+    url: str | Callable[[], str]
     timeout: float
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class Database:
 
     def _parsed(self) -> sql.URL:
         try:
-            return sql.make_url(self.url)
+            return sql.make_url(self.url() if callable(self.url) else self.url)
         except (exc.ArgumentError, ValueError):
             raise ConfigurationError(
                 "a database is named by a URL such as postgresql://host/database"
@@ -137,8 +137,10 @@ class Database:
 
     def _settings(self) -> tuple[str, ...]:
         if self.file is not None:
-            # Also survives a power cut right after the commit (sqlite.org/pragma.html).
-            return ("PRAGMA synchronous = EXTRA",)
+            # The first also survives a power cut right after the commit, the second leaves nothing
+            # of a deleted row in the file, also where that is not SQLite's default
+            # (sqlite.org/pragma.html).
+            return ("PRAGMA synchronous = EXTRA", "PRAGMA secure_delete = ON")
         milliseconds = round(self.timeout * 1000)
         return (
             f"SET LOCAL statement_timeout = {milliseconds}",

@@ -37,6 +37,8 @@ from .key import Key, KeySuite
 from .provider import KeySet
 
 FORMAT: Final = "sealwire/keyring-v1"
+# What data keys of payloads are bound to begins so; a document of such a tenant would be one.
+DATA_KEYS: Final = "enveloped-v1/"
 _LABEL: Final = FORMAT.encode() + b"\x00"
 _NONCE: Final = 12  # bytes
 
@@ -79,6 +81,7 @@ class DocumentKey:
 
     def __init__(self, key: bytes) -> None:
         if len(key) != 32:
+            del key  # a traceback may show the variables
             raise ConfigurationError("the keyring's document key does not have 32 bytes")
         self._aead = AESGCM(HKDFExpand(SHA512(), 32, _LABEL + b"wrap").derive(key))
         self._mac = HKDFExpand(SHA512(), 32, _LABEL + b"mac").derive(key)
@@ -145,17 +148,19 @@ class DocumentKey:
 
     def _unwrap(self, record: KeyRecord, document: Document) -> Key:
         root = self._root(record, document)
-        key = Key(
-            record.id,
-            root,
-            suite=record.suite,
-            created=record.created,
-            encrypt_from=record.encrypt_from,
-            disabled=record.disabled,
-            destroyed_at=record.destroyed_at,
-        )
-        if root is not None and key.check_value.hex() != record.check:
+        try:
+            key = Key(
+                record.id,
+                root,
+                suite=record.suite,
+                created=record.created,
+                encrypt_from=record.encrypt_from,
+                disabled=record.disabled,
+                destroyed_at=record.destroyed_at,
+            )
+        finally:
             del root  # a traceback may show the variables
+        if record.material is not None and key.check_value.hex() != record.check:
             raise _tampered(document, f"the key {record.id!r} has a wrong check value")
         return key
 
@@ -170,8 +175,11 @@ def parse(data: bytes, tenant: str) -> Document:
     """Parse a document; its contents are not trustworthy before `DocumentKey.open`.
 
     Raises:
-        ConfigurationError: This is not a keyring document, or one of another tenant.
+        ConfigurationError: This is not a keyring document, or one of another tenant; or no tenant
+            can be called so.
     """
+    if tenant.startswith(DATA_KEYS):
+        raise ConfigurationError(f"no keyring belongs to a tenant whose name begins {DATA_KEYS!r}")
     try:
         document = msgspec.json.decode(data, type=Document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,8 @@ from .audit import AuditEvent, AuditOutcome, AuditSink, current_actor, failure
 from .document import Document, DocumentKey, KeyRecord, parse
 from .key import Key
 from .provider import KeySet
-from .store import KeyringStore
+from .rails import shredding
+from .store import ErasesVersions, KeyringStore
 from .wrapped import open_document
 from .wrappers import OneOrMore
 
@@ -68,17 +69,26 @@ class Editor:
         stored = await self.store.load(self.tenant)
         if stored is None:
             raise ConfigurationError(
-                f"there is no keyring for {self.tenant!r}; `sealwire keys init` makes one"
+                f"there is no keyring for {self.tenant!r}: restore it from a backup, or make the "
+                "first one with `sealwire keys init`"
             )
         document = parse(stored.data, self.tenant)
         document_key = await open_document(document, self.wrapper)
         return Opened(document, document_key, document_key.open(document), stored.revision)
 
-    async def save(self, opened: Opened, records: tuple[KeyRecord, ...]) -> KeySet:
+    async def save(
+        self, opened: Opened, records: tuple[KeyRecord, ...], *, revive: bool = False
+    ) -> KeySet:
         """Replace the document by its next version, with these keys.
 
+        Args:
+            opened: The document as it was read.
+            records: All its keys from now on.
+            revive: Whether a shredded keyring may have keys again.
+
         Raises:
-            ConfigurationError: Somebody else changed it meanwhile; nothing was written.
+            ConfigurationError: Somebody else changed it meanwhile, or it is shredded; nothing was
+                written.
             KeyProviderUnavailableError: The store does not answer.
         """
         document = opened.document
@@ -86,6 +96,9 @@ class Editor:
         text = opened.document_key.sign(changed)
         # What does not open again must never replace what does.
         keys = opened.document_key.open(parse(text, self.tenant))
+        shredded = shredding(opened.keys, self.tenant, self.clock())
+        if shredded is not None and keys.shredded_at is None and not revive:
+            raise ConfigurationError(shredded)
         await self.store.save(self.tenant, text, opened.revision)
         return keys
 
@@ -98,6 +111,22 @@ class Editor:
         stored = await self.store.load(self.tenant)
         if stored is not None:
             await self.store.save(self.tenant, stored.data, stored.revision)
+
+    async def erase_versions(self) -> bool:
+        """Erase the versions before the present one, where the store can.
+
+        Returns:
+            Whether the store has none any more.
+
+        Raises:
+            ConfigurationError: The store does not allow it.
+            KeyProviderUnavailableError: The store does not answer.
+        """
+        if isinstance(self.store, ErasesVersions):
+            return await self.store.erase_versions(self.tenant)
+        with suppress(ConfigurationError):  # who changed it meanwhile has done the same
+            await self.overwrite_backup()
+        return False
 
     @contextmanager
     def recorded(self, action: str, *key_ids: str, reason: str = "") -> Generator[Attempt]:
@@ -177,9 +206,9 @@ class Change:
         )
         return await self.save(tuple(records))
 
-    async def save(self, records: tuple[KeyRecord, ...]) -> KeySet:
+    async def save(self, records: tuple[KeyRecord, ...], *, revive: bool = False) -> KeySet:
         """Save the document with these keys; see `Editor.save`."""
-        keys = await self.editor.save(self.opened, records)
+        keys = await self.editor.save(self.opened, records, revive=revive)
         self.attempt.after = keys.version
         self.attempt.outcome = AuditOutcome.DONE
         return keys

@@ -1,9 +1,9 @@
 """Keys in an environment variable: for containers and tests.
 
 The variable holds the keys from the oldest to the newest, separated by commas or line breaks. Each
-is its id and its material in base64, and for a key that other SDKs use the word `interop`::
+is its id and its material in base64, and for a key that is not for sealing the name of its suite::
 
-    SEALWIRE_KEYS="2026-08 hVp…=, 2026-11 q83…=, test-key-id dGVz…= interop"
+    SEALWIRE_KEYS="2026-11 q83…=, test-key-id dGVz…= interop, search AT3…= blind-index"
 
 Whoever may look into the process sees its environment, and child processes inherit it. A keyring
 document, wrapped by a key-encryption key, shows less and rotates without a restart.
@@ -24,7 +24,7 @@ from .key import Key, KeySuite
 from .provider import KeySet
 
 _SEPARATOR: Final = re.compile(r"[,\n]")
-_INTEROP: Final = "interop"
+_OTHERS: Final = (KeySuite.INTEROP, KeySuite.INDEX)
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,16 @@ class EnvironmentKeyProvider:
 def _read(entry: str) -> Key | str:
     """Return the key, or what is wrong with it, without any of it."""
     words = entry.split()
-    if not 2 <= len(words) <= 3 or words[2:] not in ([], [_INTEROP]):
-        return "expected an id, the key in base64 and, for a key of other SDKs, the word interop"
+    if not 2 <= len(words) <= 3 or any(word not in _OTHERS for word in words[2:]):
+        return (
+            "expected an id, the key in base64 and, for a key of other SDKs, the word interop "
+            "(for tokens of search attributes, blind-index)"
+        )
     try:
         material = base64.b64decode(words[1], validate=True)
     except (binascii.Error, ValueError):
         return "the key is not valid base64"
-    suite = KeySuite.INTEROP if words[2:] else KeySuite.SEALED
+    suite = KeySuite(words[2]) if words[2:] else KeySuite.SEALED
     try:
         return Key(words[0], material, suite=suite)
     except ConfigurationError as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
@@ -85,6 +86,19 @@ def replace(path: Path, data: bytes) -> None:
         _discard(temporary)
         _discard(spare)  # renaming one name of a file to another of its names does nothing
     _sync_folder(path)
+
+
+def discard_unfinished(path: Path) -> None:
+    """Delete what processes that died while they wrote a file have left beside it.
+
+    Nobody else may write the file meanwhile.
+    """
+    # What `mkstemp` puts at the end of a name, and `replace` after that.
+    left = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}(\.bak)?")
+    with suppress(OSError):
+        for other in list(path.parent.iterdir()):
+            if left.fullmatch(other.name):
+                _discard(other)
 
 
 def _write_beside(path: Path, data: bytes) -> Path:

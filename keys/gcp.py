@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
-from .service import Patience, Question, check_endpoint, require
+from .service import Patience, Question, check_endpoint, hush, require
 
 if TYPE_CHECKING:
     from google.cloud.kms_v1 import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     )
 
 _SERVICE: Final = "Google Cloud KMS"
+# At the level DEBUG, its records hold what is sent and received.
+_TALKATIVE: Final = "google.cloud.kms_v1.services.key_management_service.transports.grpc"
 _LABEL: Final = b"sealwire/gcp-wrapper-v1\x00"
 _NAME: Final = re.compile(
     r"projects/[a-z0-9.:-]+/locations/[a-z0-9-]+"
@@ -165,6 +167,7 @@ class GcpKmsWrapper:
         return bytes(answer.plaintext)
 
     def _client(self) -> AbstractContextManager[_Kms]:
+        hush(_TALKATIVE)
         # One for each call: to make one costs some milliseconds, and a channel that is kept does
         # not survive a fork.
         from google.cloud.kms_v1 import KeyManagementServiceClient

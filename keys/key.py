@@ -4,7 +4,12 @@ Derivation, for the suite `sealed-v1` (`‖` is concatenation, all labels are AS
 
     LABEL       = "sealwire/sealed-v1" ‖ 00
     content key = HKDF-Expand(SHA-512, prk = root, info = LABEL ‖ "content-key" ‖ 00 ‖ id, 32 bytes)
+    content-id key
+                = HKDF-Expand(SHA-512, prk = root, info = LABEL ‖ "content-id" ‖ 00 ‖ id, 32 bytes)
     check value = HKDF-Expand(SHA-512, prk = root, info = LABEL ‖ "kcv" ‖ 00 ‖ id, 8 bytes)
+
+The suite `blind-index` has an index key in the place of the content key, of the same size and with
+"index-key" in its derivation.
 """
 
 from __future__ import annotations
@@ -36,14 +41,43 @@ class KeySuite(StrEnum):
     """The algorithm a key is for. A message never chooses it.
 
     - `SEALED`: Cobblestone-256, `binary/sealed-v1`;
-    - `INTEROP`: AES-GCM with random nonces and no context, `binary/encrypted`.
+    - `INTEROP`: AES-GCM with random nonces and no context, `binary/encrypted`;
+    - `INDEX`: HMAC-SHA-256, the tokens of a `BlindIndex`. It encrypts nothing.
     """
 
     SEALED = "sealed-v1"
     INTEROP = "interop"
+    INDEX = "blind-index"
 
 
-class Key:
+class Opaque:
+    """Cannot be changed, and gives nothing of itself away: neither by pickling nor by copying."""
+
+    __slots__ = ()
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a key cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a key cannot be changed: {name}")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a key does not give away its state")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a key cannot be pickled: give the other process a key provider instead")
+
+
+class Key(Opaque):
     """Immutable key material with its id, its suite and its place in the life cycle.
 
     The material is never shown, pickled or copied. Overwriting it on release is beyond what Python
@@ -51,18 +85,20 @@ class Key:
 
     Args:
         id: 1 to 200 ASCII characters, stored in clear beside each payload.
-        material: For `SEALED`, 32 uniformly random bytes, never text. For `INTEROP`, 16, 24 or 32
-            bytes as the other SDKs use them. None for a key that was destroyed.
+        material: For `SEALED` and `INDEX`, 32 uniformly random bytes, never text. For `INTEROP`,
+            16, 24 or 32 bytes as the other SDKs use them. None for a key that was destroyed.
         suite: What the key is for.
         created: When, in seconds since 1970.
-        encrypt_from: From when on the key may encrypt, in seconds since 1970.
+        encrypt_from: From when on the key may encrypt, or make tokens, in seconds since 1970.
         disabled: An administrator has withdrawn it.
         destroyed_at: When it is, or was, destroyed, in seconds since 1970.
 
     Attributes:
         id_bytes: The id as it stands in a payload.
         content_key: The derived key of the suite `SEALED`, else empty.
+        content_id_key: The one for content ids, of the same suite, else empty.
         aead: The cipher of the suite `INTEROP`, else None.
+        index_key: The derived key of the suite `INDEX`, else empty.
         check_value: 8 bytes that differ if the material does.
 
     Raises:
@@ -72,6 +108,7 @@ class Key:
     __slots__ = (
         "aead",
         "check_value",
+        "content_id_key",
         "content_key",
         "created",
         "destroyed_at",
@@ -79,6 +116,7 @@ class Key:
         "encrypt_from",
         "id",
         "id_bytes",
+        "index_key",
         "suite",
     )
 
@@ -90,7 +128,9 @@ class Key:
     disabled: bool
     destroyed_at: float | None
     content_key: bytes
+    content_id_key: bytes
     aead: AESGCM | None
+    index_key: bytes
     check_value: bytes
 
     def __init__(
@@ -116,16 +156,23 @@ class Key:
         self._set("encrypt_from", encrypt_from)
         self._set("disabled", disabled)
         self._set("destroyed_at", destroyed_at)
+        # No suite has what is for another one: a key never serves two purposes.
         sealed = suite is KeySuite.SEALED
         self._set(
             "content_key", derive(material, "content-key", id, 32) if material and sealed else b""
         )
-        self._set("aead", AESGCM(material) if material and not sealed else None)
+        self._set(
+            "content_id_key", derive(material, "content-id", id, 32) if material and sealed else b""
+        )
+        interop = suite is KeySuite.INTEROP
+        self._set("aead", AESGCM(material) if material and interop else None)
+        index = suite is KeySuite.INDEX
+        self._set("index_key", derive(material, "index-key", id, 32) if material and index else b"")
         self._set("check_value", derive(material, "kcv", id, CHECK_VALUE_SIZE) if material else b"")
 
     @classmethod
     def generate(cls, id: str, **options: Any) -> Self:  # noqa: A002
-        """Make a key of the suite `SEALED` from the system's randomness."""
+        """Make a key from the system's randomness, of the suite `SEALED` if no other is given."""
         import secrets
 
         return cls(id, secrets.token_bytes(ROOT_SIZE), **options)
@@ -135,29 +182,8 @@ class Key:
         """Whether the key may decrypt: nobody has withdrawn it."""
         return not self.disabled and self.destroyed_at is None
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a key cannot be changed: {name}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a key cannot be changed: {name}")
-
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, suite={self.suite.value!r})"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __getstate__(self) -> NoReturn:
-        raise TypeError("a key does not give away its state")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a key cannot be pickled: give the other process a key provider instead")
 
 
 def derive(root: bytes, purpose: str, key_id: str, size: int) -> bytes:
@@ -189,13 +215,13 @@ def _problem(
             return None
         return f"key {key_id!r} has {size} bytes; an interop key has 16, 24 or 32"
     if size != ROOT_SIZE:
-        return f"key {key_id!r} has {size} bytes; a sealed-v1 key has 32"
+        return f"key {key_id!r} has {size} bytes; a {suite} key has 32"
     # Random bytes are all printable once in 10**13 keys; text typed in by somebody always is.
     if isinstance(material, str) or _TEXT.issuperset(material):
         return (
-            f"key {key_id!r} is text; a sealed-v1 key is 32 random bytes "
+            f"key {key_id!r} is text; a {suite} key is 32 random bytes "
             "(os.urandom(32), or `sealwire keys init`)"
         )
     if len(set(material)) < _MIN_DISTINCT:
-        return f"key {key_id!r} repeats few bytes; a sealed-v1 key is 32 random bytes"
+        return f"key {key_id!r} repeats few bytes; a {suite} key is 32 random bytes"
     return None

@@ -19,9 +19,10 @@ from sealwire.errors import (
 
 from .key import KEY_ID, Key, KeySuite
 from .provider import KeyProvider, KeySet
-from .refresher import Refresher, wait, wait_sync
-from .unknown import UnknownKeys
-from .view import View, Window, withdrawn
+from .refresher import Refresher, detached, wait, wait_sync
+from .refusals import nothing_active, unknown, withdrawn
+from .unknown import Budget, UnknownKeys
+from .view import View, Window, check_successor
 
 _JITTER: Final = 0.1  # ±10 %, so that a fleet that started together does not refresh together
 _PATIENCE: Final = 0.5  # seconds to wait for a refresh while the cached keys may still be used
@@ -41,6 +42,8 @@ class Keyring:
         encrypt_grace: For how many seconds after the last good answer to go on encrypting while
             the provider is down; at least the refresh interval.
         decrypt_grace: The same for decrypting.
+        budget: What questions about unknown keys come out of, shared with other keyrings; None for
+            20 at once and 5 a second.
         clock: Returns the seconds since 1970; a test may pass a fake one.
 
     Raises:
@@ -55,6 +58,7 @@ class Keyring:
         refresh_interval: float = 300.0,
         encrypt_grace: float = 3600.0,
         decrypt_grace: float = 24 * 3600.0,
+        budget: Budget | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if refresh_interval <= 0:
@@ -68,7 +72,7 @@ class Keyring:
         self.decrypt_grace = decrypt_grace
         self._clock = clock
         self._view: View | None = None
-        self._unknown = UnknownKeys(clock)
+        self._unknown = UnknownKeys(clock, budget)
         self._wanted: str | None = None
         self._refresher = Refresher(self._refresh, self._explained, clock)
 
@@ -92,15 +96,14 @@ class Keyring:
 
         Raises:
             KeyNotFoundError: No key of this suite is active.
+            KeyDisabledError: All keys are withdrawn, and are to be destroyed.
+            KeyDestroyedError: All keys were destroyed.
             KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago.
         """
         window = self.window() or self._current(self.encrypt_grace).window
         key = window.primaries.get(suite)
         if key is None:
-            raise KeyNotFoundError(
-                f"the keyring of {self.tenant!r} has no active {suite} key to encrypt with: "
-                "create one, or wait until a pending one becomes active"
-            )
+            raise nothing_active(self.tenant, suite, self._loaded().keys, self._clock())
         return key
 
     def decryption_key(self, key_id: str) -> Key:
@@ -118,6 +121,18 @@ class Keyring:
         if key is None:
             raise self._unusable(key_id, self._loaded())
         return key
+
+    def index_keys(self) -> list[Key]:
+        """Return the keys under which there may be tokens, from the newest to the oldest.
+
+        One that is pending here makes tokens elsewhere already, so it is among them.
+
+        Raises:
+            KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago.
+        """
+        window = self.window() or self._current(self.decrypt_grace).window
+        keys = [key for key in window.readable.values() if key.suite is KeySuite.INDEX]
+        return keys[::-1]
 
     def knows(self, key_id: str) -> bool:
         """Tell whether the key is in the cache, in whatever state."""
@@ -174,7 +189,7 @@ class Keyring:
             if began_now:
                 break  # a run that was under way already may have missed the latest change
         if self._refresher.failure is not None:
-            raise _detached(self._refresher.failure)
+            raise detached(self._refresher.failure)
 
     async def keys(self) -> KeySet:
         """Return all keys, for people to look at."""
@@ -219,11 +234,11 @@ class Keyring:
 
     def _check_loaded(self) -> None:
         if self._view is None and self._refresher.failure is not None:
-            raise _detached(self._refresher.failure)
+            raise detached(self._refresher.failure)
 
     def _explained(self, failure: BaseException) -> SealwireError:
         if isinstance(failure, SealwireError):
-            return _detached(failure)
+            return detached(failure)
         # Only the kind of a foreign error is told: its text may hold credentials.
         return KeyProviderUnavailableError(
             f"cannot load the keys of {self.tenant!r}: {type(self.provider).__name__} "
@@ -255,11 +270,14 @@ class Keyring:
         wanted, self._wanted = self._wanted, None
         asked = self._clock()
         keys = await self._ask(wanted)
-        self._check_successor(keys)
+        check_successor(self.tenant, self._view, keys)
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
         self._view = View.of(keys, asked, asked + self.refresh_interval * jitter, self._clock())
         if wanted is not None:
-            self._unknown.answered(wanted, found=self.knows(wanted))
+            found = self.knows(wanted)
+            self._unknown.answered(wanted, found=found)
+            if found:  # it was not unknown at all, only new
+                self._unknown.budget.give_back()
 
     async def _ask(self, wanted: str | None) -> KeySet:
         keys = await self.provider.snapshot(self.tenant)
@@ -273,48 +291,8 @@ class Keyring:
                 others.append(await self.provider.get(wanted, self.tenant))
         return KeySet((*others, *keys.keys), keys.version, complete=False)
 
-    def _check_successor(self, new: KeySet) -> None:
-        """Refuse an older key set than the present one, and an id that stands for two keys."""
-        if len({key.id for key in new.keys}) < len(new.keys):
-            raise ConfigurationError(f"the keyring of {self.tenant!r} has two keys with one id")
-        if self._view is None:
-            return
-        if new.version < self._view.keys.version:
-            raise ConfigurationError(
-                f"the keyring of {self.tenant!r} went back from version "
-                f"{self._view.keys.version} to {new.version}; was an old copy restored?"
-            )
-        for key in new.keys:
-            old = self._view.by_id.get(key.id, key)
-            other = old.check_value and key.check_value not in (b"", old.check_value)
-            if other or key.suite is not old.suite:
-                raise ConfigurationError(
-                    f"the key {key.id!r} has other bytes than before, or another suite; "
-                    "an id is never used twice",
-                    key_id=key.id,
-                )
-
     def _unusable(self, key_id: str, view: View) -> KeyLookupError:
         key = view.by_id.get(key_id)
         if key is not None:
             return withdrawn(key, view.keys.state(key, self._clock()))
-        failure = self._refresher.failure
-        if failure is None:
-            return KeyNotFoundError(f"the key {key_id!r} is not in the keyring", key_id=key_id)
-        # The provider may well know it: only an answer would tell.
-        return KeyProviderUnavailableError(
-            f"the key {key_id!r} is not in the cache, and asking for it failed: {failure}",
-            key_id=key_id,
-        )
-
-
-def _detached(failure: SealwireError) -> SealwireError:
-    """Copy an error without its traceback and causes.
-
-    They hold the variables of every function on the way: of the provider that opened keys, and of
-    other callers who were given the same failure.
-    """
-    copy = type(failure).__new__(type(failure))
-    copy.args = failure.args
-    vars(copy).update(vars(failure))
-    return copy
+        return unknown(key_id, self._refresher.failure)

@@ -145,7 +145,8 @@ class KeyLifecycle:
             key = change.key(key_id)
             if not after >= MIN_DESTROY_AFTER:  # NaN is not
                 raise ConfigurationError(
-                    "a key is destroyed after 7 days or more, in which a mistake can be noticed"
+                    "a key is destroyed after 7 days or more, in which a mistake can be noticed: "
+                    "raise after (--after)"
                 )
             check_withdrawal(change.keys, key, change.now, self.spread, even_if_in_use)
             check_destruction(change.keys, key, change.now, self.min_retired, even_if_in_use)
@@ -195,6 +196,9 @@ class KeyLifecycle:
                 return ()
             change.attempt.key_ids = tuple(key.id for key in due)
             await change.update(*change.attempt.key_ids, material=None)
+            if change.keys.shredded_at is not None:
+                await self.admin.editor.erase_versions()
+                return due
             with suppress(ConfigurationError):  # who changed it meanwhile has done the same
                 await self.admin.editor.overwrite_backup()
             return due

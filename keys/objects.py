@@ -8,7 +8,7 @@ as `=` and two hexadecimal digits.
   generation), so that of two administrators one wins. A service that ignores these headers is
   found out before each change, by an object `<prefix>/.sealwire-probe`, and refused.
 - Versions before the present one are kept by the versioning of the bucket, where it is on.
-- In a folder, each tenant has a `FileKeyringStore`: a file system has no conditional writing.
+- In a folder, the store is a `FolderKeyringStore`: a file system has no conditional writing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
+from .folder import FolderKeyringStore, document_name
 from .service import check_endpoint
-from .store import FileKeyringStore, StoredDocument
+from .store import StoredDocument
 
 try:
     from .bucket import Bucket
@@ -39,7 +40,6 @@ except ModuleNotFoundError:
     ) from None
 
 _SCHEMES: Final = ("s3", "gs", "az", "file")
-_MAX_NAME: Final = 200  # characters; a file's name has at most 255, with what is put beside it
 _MAX_TIMEOUT: Final = 10.0  # seconds; a refresh of a keyring may take 30 in all
 _START: Final = 20.0  # seconds that an interpreter may take to start, beside its calls
 
@@ -51,7 +51,8 @@ class ObjectKeyringStore:
     Args:
         url: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
             `file:///folder`; without credentials.
-        endpoint: Of a service that speaks the protocol of S3, such as `https://minio.example.com`.
+        endpoint: Of another service with the same protocol, such as `https://minio.example.com`
+            with that of S3.
         timeout: Seconds for each call; at most 10.
 
     Raises:
@@ -67,25 +68,25 @@ class ObjectKeyringStore:
             raise ConfigurationError(
                 f"timeout must be above 0 and at most {_MAX_TIMEOUT:g} seconds"
             )
-        _check_url(self.url)
+        check_url(self.url, "the place of keyrings")
         if self.endpoint is not None:
             check_endpoint(self.endpoint)
 
     async def load(self, tenant: str) -> StoredDocument | None:
         """Read the object of `tenant`; see `KeyringStore`."""
-        name = _name(tenant)
+        name = document_name(tenant)
         if (folder := self._folder) is not None:
-            return await FileKeyringStore(folder / name).load(tenant)
-        if _home() != os.getpid():
+            return await folder.load(tenant)
+        if home() != os.getpid():
             return await asyncio.to_thread(_elsewhere, _Task(self, tenant))
         return await self._bucket.get(name)
 
     async def save(self, tenant: str, data: bytes, revision: str | None) -> None:
         """Create or replace the object of `tenant`; see `KeyringStore`."""
-        name = _name(tenant)
+        name = document_name(tenant)
         if (folder := self._folder) is not None:
-            await FileKeyringStore(folder / name).save(tenant, data, revision)
-        elif _home() != os.getpid():
+            await folder.save(tenant, data, revision)
+        elif home() != os.getpid():
             await asyncio.to_thread(_elsewhere, _Task(self, tenant, data, revision))
         elif not await self._bucket.put(name, data, revision):
             raise ConfigurationError(
@@ -93,17 +94,31 @@ class ObjectKeyringStore:
                 "nothing was written: run the command again"
             )
 
+    async def erase_versions(self, tenant: str) -> bool:
+        """Erase the version before in a folder; those of a bucket are its own business."""
+        folder = self._folder
+        return folder is not None and await folder.erase_versions(tenant)
+
     @property
-    def _folder(self) -> Path | None:
+    def _folder(self) -> FolderKeyringStore | None:
         parts = urlsplit(self.url)
-        return Path(unquote(parts.path)) if parts.scheme == "file" else None
+        return FolderKeyringStore(Path(unquote(parts.path))) if parts.scheme == "file" else None
 
     @property
     def _bucket(self) -> Bucket:
         return Bucket(self.url, self.endpoint, self.timeout)
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str, what: str) -> None:
+    """Refuse a URL that names no bucket, container or folder, or has credentials in it.
+
+    Args:
+        url: What to check.
+        what: What is there, for the message.
+
+    Raises:
+        ConfigurationError: It is not acceptable.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -112,29 +127,15 @@ def _check_url(url: str) -> None:
     plain = url.isprintable() and not port and not {"@", "?", "#", " "} & set(url)
     if parts.scheme not in _SCHEMES or not url.startswith(f"{parts.scheme}://") or not plain:
         raise ConfigurationError(
-            "the place of keyrings must be a URL such as s3://bucket/prefix, gs://bucket/prefix, "
+            f"{what} must be a URL such as s3://bucket/prefix, gs://bucket/prefix, "
             "az://container/prefix or file:///folder, without credentials"
         )
     if bool(parts.netloc) == (parts.scheme == "file") or (not parts.netloc and not parts.path):
         raise ConfigurationError(f"{url} names no bucket, container or absolute folder")
 
 
-def _name(tenant: str) -> str:
-    """Name the object of a tenant: two tenants never share one, and none leaves its place."""
-    try:
-        name = quote(tenant, safe="").replace("%", "=")
-    except UnicodeEncodeError:
-        name = ""
-    if not 0 < len(name) <= _MAX_NAME:
-        raise ConfigurationError(
-            f"a tenant in object storage is 1 to {_MAX_NAME} characters, where each byte that is "
-            "not a letter, a digit or one of _.-~ counts three times"
-        )
-    return f"{name}.json"
-
-
 @functools.cache
-def _home() -> int:
+def home() -> int:
     """Return the process that asked first: obstore's threads live in it, and in no fork of it."""
     return os.getpid()
 

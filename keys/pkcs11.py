@@ -28,6 +28,7 @@ from urllib.parse import quote
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
 from .files import read_private
+from .secret import hidden
 from .service import Patience, Question, require
 
 _LABEL: Final = b"sealwire/pkcs11-v1\x00"
@@ -74,6 +75,7 @@ class Pkcs11Wrapper:
     _refused: set[bytes] = field(init=False, repr=False, compare=False, default_factory=set[bytes])
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "pin", hidden(self.pin))
         require("pkcs11", "pkcs11")
         if (self.pin is None) == (self.pin_file is None):
             raise ConfigurationError("a token needs exactly one of pin and pin_file")
@@ -163,7 +165,7 @@ class Pkcs11Wrapper:
 
     def _pin(self) -> str:
         if self.pin_file is None:
-            return self.pin() if callable(self.pin) else self.pin or ""
+            return self.pin() if callable(self.pin) else ""
         try:
             return read_private(self.pin_file).decode("utf-8", "replace").strip()
         except FileNotFoundError:

@@ -66,6 +66,15 @@ class KeySet:
         replaced = primary is not None and self.keys.index(primary) > self.keys.index(key)
         return KeyState.DECRYPT_ONLY if replaced else KeyState.PENDING
 
+    @property
+    def shredded_at(self) -> float | None:
+        """When the last of the keys is, or was, destroyed; None while one of them is kept.
+
+        Only `KeyringShredder` brings a keyring into this state.
+        """
+        moments = [key.destroyed_at for key in self.keys if key.destroyed_at is not None]
+        return max(moments) if moments and len(moments) == len(self.keys) else None
+
     def changes(self) -> Iterable[float]:
         """List the moments at which the state of some key changes by itself."""
         for key in self.keys:
@@ -86,6 +95,7 @@ class KeyProvider(Protocol):
         """Return the keys of a tenant.
 
         Raises:
+            KeyringNotFoundError: The source answered that it has no keys of this tenant.
             KeyProviderUnavailableError: The source does not answer; trying later may help.
             SealwireError: The source answered, and what it said cannot be used.
         """
@@ -101,5 +111,8 @@ class KeyProvider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Release what the provider holds."""
+        """Release what the provider holds; a later call opens it again.
+
+        It is called when the last worker has stopped, which a client may outlive.
+        """
         ...

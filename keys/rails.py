@@ -77,7 +77,8 @@ def check_withdrawal(
             else f"is to be destroyed on {_day(key.destroyed_at)} already, and does not decrypt; "
             "`sealwire keys cancel-destruction` keeps it",
         )
-    if not any(other.readable for other in keys.keys if other is not key):
+    others = (item for item in keys.keys if item is not key and item.suite is not KeySuite.INDEX)
+    if not any(item.readable for item in others):
         raise _refused(key, "is the last that decrypts: `sealwire keys rotate` first")
     if key is keys.primary(key.suite, now):
         _check_primary(key, even_if_in_use)
@@ -94,9 +95,12 @@ def _check_primary(key: Key, even_if_in_use: bool) -> None:
             "(--immediate: it is at once)",
         )
     if not even_if_in_use:
-        raise _refused(
-            key, f'encrypts where the format is "interop"; if nothing has that: {_FORCE}'
+        use = (
+            'encrypts where the format is "interop"'
+            if key.suite is KeySuite.INTEROP
+            else "makes the tokens of search attributes"
         )
+        raise _refused(key, f"{use}; if nothing has that: {_FORCE}")
 
 
 def _check_spread(keys: KeySet, key: Key, now: float, spread: float) -> None:
@@ -137,7 +141,7 @@ def check_destruction(
         raise _refused(
             key,
             f"was replaced on {_day(since)}, less than {days} ago: histories may need it until "
-            f"{_day(since + min_retired)}; if none does: {_FORCE}",
+            f"{_day(since + min_retired)}; if none does (`sealwire keys check`): {_FORCE}",
         )
 
 
@@ -157,6 +161,22 @@ def check_due(key: Key, now: float) -> None:
         raise _refused(
             key, f"is kept until {_minute(key.destroyed_at)} UTC; nothing destroys it earlier"
         )
+
+
+def shredding(keys: KeySet, tenant: str, now: float) -> str | None:
+    """Say why a keyring takes no keys, where it is shredded or is to be; else return None."""
+    at = keys.shredded_at
+    if at is None:
+        return None
+    if now >= at:
+        return (
+            f"the keyring of {tenant!r} was shredded on {_day(at)}, and never gets keys again: "
+            "use another tenant"
+        )
+    return (
+        f"the keyring of {tenant!r} is to be shredded on {_day(at)}: "
+        "`sealwire keys cancel-shredding` first"
+    )
 
 
 def _refused(key: Key, why: str) -> ConfigurationError:

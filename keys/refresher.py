@@ -33,6 +33,7 @@ class Refresher:
         explain: Turns what it raised into an error that holds no secret: neither in its text nor,
             through a traceback, in the variables of the functions that it passed.
         clock: Returns the seconds since 1970.
+        what: What it does, for the log.
 
     Attributes:
         failure: Why the last run failed; None when it went well.
@@ -43,10 +44,12 @@ class Refresher:
         refresh: Callable[[], Coroutine[Any, Any, None]],
         explain: Callable[[BaseException], SealwireError],
         clock: Callable[[], float],
+        what: str = "refresh keys",
     ) -> None:
         self._refresh = refresh
         self._explain = explain
         self._clock = clock
+        self._what = what
         self._reset()
 
     def _reset(self) -> None:
@@ -100,7 +103,7 @@ class Refresher:
         self._failures += 1
         self._retry_at = self._clock() + delay
         self.failure = self._explain(err)
-        _log.warning("cannot refresh keys: %s", self.failure)
+        _log.warning("cannot %s: %s", self._what, self.failure)
 
 
 async def wait(run: Future[None], timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -111,3 +114,15 @@ async def wait(run: Future[None], timeout: float | None = None) -> None:  # noqa
 def wait_sync(run: Future[None], timeout: float | None = None) -> None:
     """Like `wait`, and blocks the calling thread."""
     concurrent.futures.wait([run], timeout)
+
+
+def detached(failure: SealwireError) -> SealwireError:
+    """Copy an error without its traceback and causes.
+
+    They hold the variables of every function on the way: of the provider that opened keys, and of
+    other callers who were given the same failure.
+    """
+    copy = type(failure).__new__(type(failure))
+    copy.args = failure.args
+    vars(copy).update(vars(failure))
+    return copy

@@ -7,8 +7,10 @@ So a `Question` shows nothing of itself and returns its error; what is raised be
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
@@ -17,10 +19,14 @@ from urllib.parse import quote, urlsplit
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 from sealwire.loopback import is_loopback
 
+from .secret import Secret
+
 _MAX_TIMEOUT: Final = 10.0  # seconds; a refresh of a keyring may take 30 in all
 _MAX_RETRIES: Final = 10
 _FIRST_PAUSE: Final = 0.2  # seconds of the longest pause before the first retry; it doubles
 _TENANT_SAFE: Final = "/:@"  # beside letters, digits and `_.-~`
+
+_asking: Final = ContextVar("sealwire-asking", default=False)
 
 
 class Question:
@@ -44,17 +50,35 @@ class Question:
     ) -> None:
         self._ask = ask
         self._explain = explain
-        self._data = data
+        self._data = Secret(data)
         self._tenant = tenant
 
     def __call__(self) -> bytes | SealwireError:
         """Ask, and return the answer or the error; raise nothing."""
+        before = _asking.set(True)
         try:
-            return self._ask(self._data, self._tenant)
+            return self._ask(self._data(), self._tenant)
         except SealwireError as err:
+            err.__cause__ = err.__context__ = None
             return err.with_traceback(None)
         except Exception as err:  # noqa: BLE001 - whatever it is, its frames hold secrets
             return self._explain(err)
+        finally:
+            _asking.reset(before)
+
+
+def hush(*loggers: str) -> None:
+    """Keep what a client logs for debugging out of the log while a `Question` is asked.
+
+    Args:
+        loggers: The names of those loggers that are given what is sent or received.
+    """
+    for name in loggers:
+        logging.getLogger(name).addFilter(_is_harmless)  # once, however often it is added
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG or not _asking.get()
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ import asyncio
 import hashlib
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError
 
+from .secret import hidden
 from .store import StoredDocument
 
 try:
@@ -49,7 +51,8 @@ class SqlKeyringStore:
 
     Args:
         url: `sqlite:////absolute/path` or `postgresql://user:password@host/database`, as SQLAlchemy
-            takes it. What it leaves out, libpq takes from PGPASSFILE and its other variables.
+            takes it, or a function that returns it. What it leaves out, libpq takes from PGPASSFILE
+            and its other variables.
         table: 1 to 41 lower-case letters, digits and underscores.
         versions: How many versions before the present one are kept for each tenant.
         timeout: Seconds for connecting, and for each statement; at most 10.
@@ -58,12 +61,13 @@ class SqlKeyringStore:
         ConfigurationError: An argument is not acceptable, or a driver is missing.
     """
 
-    url: str
+    url: str | Callable[[], str]
     table: str = "sealwire_keyrings"
     versions: int = 10
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "url", hidden(self.url))
         if not _TABLE.fullmatch(self.table):
             raise ConfigurationError(
                 "a table's name is 1 to 41 lower-case letters, digits and underscores"
@@ -97,6 +101,15 @@ class SqlKeyringStore:
                 f"the keyring of {tenant!r} in {self._database} was changed by somebody else "
                 "meanwhile; nothing was written: run the command again"
             )
+
+    async def erase_versions(self, tenant: str) -> bool:
+        """Delete the history of `tenant`; see `ErasesVersions`.
+
+        SQLite overwrites what it deletes. PostgreSQL does so with the next `VACUUM`.
+        """
+        _check(tenant)
+        await asyncio.to_thread(self._forget, tenant)
+        return True
 
     @property
     def _database(self) -> Database:
@@ -150,6 +163,14 @@ class SqlKeyringStore:
                 return False
             connection.execute(_outdated(history, tenant, self.versions))
         return True
+
+    def _forget(self, tenant: str) -> None:
+        if not self._database.exists():
+            return
+        _, history = _tables(self.table)
+        with self._database.transaction() as connection:
+            if sql.inspect(connection).has_table(history.name):
+                connection.execute(history.delete().where(history.c.tenant == tenant))
 
     def _create_tables(self) -> None:
         self._database.create_file()

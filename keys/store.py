@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from sealwire.errors import ConfigurationError
 
-from .files import read_private, replace, write_new
+from .files import discard_unfinished, read_private, replace, write_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,23 @@ class KeyringStore(Protocol):
         ...
 
 
+@runtime_checkable
+class ErasesVersions(Protocol):
+    """A store that can erase what it keeps of older versions: a further ability."""
+
+    async def erase_versions(self, tenant: str) -> bool:
+        """Erase every version of the document but the present one.
+
+        Returns:
+            Whether none is left in this place; False where somebody else keeps them.
+
+        Raises:
+            ConfigurationError: It is not permitted.
+            KeyProviderUnavailableError: The store does not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FileKeyringStore:
     """One document in one file, for one tenant.
@@ -76,10 +93,23 @@ class FileKeyringStore:
                     f"{self.path} was changed by somebody else meanwhile; nothing was written: "
                     "run the command again"
                 )
+            discard_unfinished(path)
             if present is None:
                 write_new(path, data)
             else:
                 replace(path, data)
+
+    async def erase_versions(self, tenant: str) -> bool:  # noqa: ARG002
+        """Put the present version in the place of the one before; see `ErasesVersions`."""
+        if self._read() is None:
+            return True
+        path = self.path.resolve()
+        with _locked(path.with_name(f"{path.name}.lock")):
+            present = self._read()
+            discard_unfinished(path)
+            if present is not None:
+                replace(path, present.data)
+        return True
 
     def _read(self) -> StoredDocument | None:
         try:

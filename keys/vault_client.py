@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
 from .files import read_private
+from .secret import hidden
 from .service import Patience, check_endpoint, require
 
 # No part that begins with a dot, no percent signs: what stands in a policy is what is asked for.
@@ -80,6 +81,7 @@ class VaultAccess:
     retries: int = 2
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "token", hidden(self.token))
         require("vault", "hvac")
         check_endpoint(self.url)
         if urlsplit(self.url).path.strip("/"):
@@ -181,8 +183,8 @@ class VaultAccess:
             client.auth.jwt.jwt_login(self.jwt_role, jwt, path=self._auth_mount)
         elif self.token_file is not None:
             client.token = _secret(self.token_file)
-        else:
-            client.token = self.token() if callable(self.token) else self.token
+        elif callable(self.token):
+            client.token = self.token()
 
     @property
     def _auth_mount(self) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sealwire.errors import KeyDestroyedError, KeyDisabledError, KeyLookupError
+from sealwire.errors import ConfigurationError
 
 from .key import Key, KeySuite
-from .provider import KeySet, KeyState
+from .provider import KeySet
 
 _RECHECK: Final = 1.0  # seconds until an overdue view is looked at again
 
@@ -64,17 +63,30 @@ class View:
         self.window = _window(self.keys, self.window.readable, self.refresh_at, now)
 
 
-def withdrawn(key: Key, state: KeyState) -> KeyLookupError:
-    """Return the error that says why a key in this state does not decrypt."""
-    if state is KeyState.DESTROYED:
-        when = time.strftime("%Y-%m-%d", time.gmtime(key.destroyed_at))
-        return KeyDestroyedError(
-            f"the key {key.id!r} was destroyed on {when}; what it sealed cannot be read again",
-            key_id=key.id,
+def check_successor(tenant: str, before: View | None, new: KeySet) -> None:
+    """Refuse an older answer than the present one, and an id that stands for two keys.
+
+    Raises:
+        ConfigurationError: It is so.
+    """
+    if len({key.id for key in new.keys}) < len(new.keys):
+        raise ConfigurationError(f"the keyring of {tenant!r} has two keys with one id")
+    if before is None:
+        return
+    if new.version < before.keys.version:
+        raise ConfigurationError(
+            f"the keyring of {tenant!r} went back from version "
+            f"{before.keys.version} to {new.version}; was an old copy restored?"
         )
-    return KeyDisabledError(
-        f"the key {key.id!r} is disabled; an administrator can enable it again", key_id=key.id
-    )
+    for key in new.keys:
+        old = before.by_id.get(key.id, key)
+        other = old.check_value and key.check_value not in (b"", old.check_value)
+        if other or key.suite is not old.suite:
+            raise ConfigurationError(
+                f"the key {key.id!r} has other bytes than before, or another suite; "
+                "an id is never used twice",
+                key_id=key.id,
+            )
 
 
 def _window(keys: KeySet, readable: Mapping[str, Key], refresh_at: float, now: float) -> Window:

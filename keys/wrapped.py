@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sealwire.errors import KeyNotFoundError, KeyProviderUnavailableError
+from sealwire.errors import KeyNotFoundError, KeyringNotFoundError
 
 from .document import Document, DocumentKey, parse
 from .key import Key
@@ -37,15 +37,17 @@ class WrappedKeyProvider:
         """Load, check and unwrap the document: one call to the store, one to a wrapper.
 
         Raises:
-            KeyProviderUnavailableError: There is no document, or a part does not answer.
+            KeyringNotFoundError: There is no document.
+            KeyProviderUnavailableError: A part does not answer.
             ConfigurationError: The document must not be used.
         """
         stored = await self.store.load(tenant)
         if stored is None:
             # Not the store itself: what it shows of itself may hold credentials.
             where = getattr(self.store, "path", type(self.store).__name__)
-            raise KeyProviderUnavailableError(
-                f"there is no keyring for {tenant!r} in {where}; `sealwire keys init` makes one"
+            raise KeyringNotFoundError(
+                f"there is no keyring for {tenant[:80]!r} in {where}: restore it from a backup, "
+                "or make the first one with `sealwire keys init`"
             )
         document = parse(stored.data, tenant)
         return (await self._wrappers.open(document)).open(document)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError
 
 from .files import read_private, write_new
+from .secret import Secret
 
 _MAGIC: Final = "sealwire-key-file-v1"
 _LABEL: Final = b"sealwire/local-wrapper-v1\x00"
@@ -54,6 +55,16 @@ class KeyWrapper(Protocol):
             ConfigurationError: It was wrapped by another key, or for another tenant.
             KeyProviderUnavailableError: The key-encryption key cannot be reached.
         """
+        ...
+
+
+@runtime_checkable
+class TellsWhoWraps(Protocol):
+    """A wrapper whose wrapping key may be a public one: a further ability."""
+
+    @property
+    def anyone_can_wrap(self) -> bool:
+        """Whether it wraps with a public key, so that what opens is no proof of who made it."""
         ...
 
 
@@ -87,8 +98,10 @@ class LocalKeyWrapper:
 
     async def wrap(self, key: bytes, tenant: str) -> bytes:
         """Encrypt `key`; see the module's docstring for the bytes."""
+        secret = Secret(key)
+        del key  # a traceback may show the variables
         nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(self._load()).encrypt(nonce, key, _LABEL + tenant.encode())
+        return nonce + AESGCM(self._load()).encrypt(nonce, secret(), _LABEL + tenant.encode())
 
     async def unwrap(self, wrapped: bytes, tenant: str) -> bytes:
         """Decrypt what `wrap` gave.
@@ -110,7 +123,8 @@ class LocalKeyWrapper:
             key = _parse(read_private(self.path))
         except FileNotFoundError:
             raise KeyProviderUnavailableError(
-                f"the key file {self.path} does not exist; `sealwire keys init` makes one"
+                f"the key file {self.path} does not exist: restore it from a backup; the first one "
+                "is made by `sealwire keys init` or LocalKeyWrapper.create"
             ) from None
         if key is None:
             raise ConfigurationError(f"{self.path} is not a key file of sealwire")

@@ -1,7 +1,7 @@
-"""Several key-encryption keys for one document: two regions, or one for emergencies.
+"""Several key-encryption keys for one key: two regions, or one for emergencies.
 
-Each of them wraps the document key, so any one of them opens the document. They are asked in the
-order in which they are given, the nearest first.
+Each of them wraps the key, so any one of them opens the document, or the payload, that it is for.
+They are asked in the order in which they are given, the nearest first.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from collections.abc import Sequence
-from typing import Final, Self, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Self, TypeAlias, TypeVar
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
 from .document import Document, DocumentKey, Wrapping
 from .wrapper import KeyWrapper
 
+T = TypeVar("T")
 OneOrMore: TypeAlias = KeyWrapper | Sequence[KeyWrapper]
 
-_SIZE: Final = 32  # bytes of a document key
+_SIZE: Final = 32  # bytes of a key that is drawn here
 _log = logging.getLogger("sealwire.keys")
 
 
 class Wrappers:
-    """Who can open a document, in the order in which they are asked; remembers their names.
+    """Who can open a key, in the order in which they are asked; remembers their names.
 
     Args:
         wrappers: One at least.
@@ -44,8 +45,26 @@ class Wrappers:
         """Take one or several."""
         return cls(wrapper if isinstance(wrapper, Sequence) else (wrapper,))
 
+    @property
+    def known_names(self) -> frozenset[str]:
+        """The names of the key-encryption keys, as far as they were asked for."""
+        return frozenset(self._names.values())
+
     async def open(self, document: Document) -> DocumentKey:
-        """Unwrap the document key with the first wrapper that can.
+        """Unwrap the document key with the first wrapper that can; see `unwrap`."""
+        what = f"the keyring of {document.tenant!r}"
+        return await self.unwrap(document.wrapped_by, document.tenant, DocumentKey, what)
+
+    async def unwrap(
+        self, wrapped_by: Sequence[Wrapping], tenant: str, make: Callable[[bytes], T], what: str
+    ) -> T:
+        """Unwrap a key with the first wrapper that can.
+
+        Args:
+            wrapped_by: The key, wrapped once by each of its key-encryption keys.
+            tenant: What it is bound to.
+            make: Makes something of the bytes that shows them to nobody.
+            what: What is opened by it, for messages.
 
         Raises:
             ConfigurationError: No wrapper can, and trying later will not help.
@@ -53,22 +72,30 @@ class Wrappers:
         """
         failures: list[SealwireError] = []
         for position in range(len(self._wrappers)):
-            tried = await self._try(position, document)
-            if isinstance(tried, DocumentKey):
+            tried = await self._try(position, wrapped_by, tenant, make, what)
+            if not isinstance(tried, SealwireError):
                 if failures:
                     _log.warning(
-                        "the keyring of %r was opened by the wrapper %d of %d: %s",
-                        document.tenant,
+                        "%s was opened by the wrapper %d of %d: %s",
+                        what,
                         position + 1,
                         len(self._wrappers),
                         _listed(failures),
                     )
                 return tried
             failures.append(tried)
-        raise _combined(document, failures)
+        raise _combined(what, failures)
 
     async def new_key(self, tenant: str) -> tuple[tuple[Wrapping, ...], DocumentKey]:
-        """Make a document key and wrap it with each wrapper; what was wrapped is unwrapped again.
+        """Make a document key; see `new`."""
+        return await self.new(tenant, DocumentKey)
+
+    async def new(self, tenant: str, make: Callable[[bytes], T]) -> tuple[tuple[Wrapping, ...], T]:
+        """Draw a key and wrap it with each wrapper; what was wrapped is unwrapped again.
+
+        Args:
+            tenant: What it is bound to.
+            make: Makes something of the bytes that shows them to nobody.
 
         Raises:
             ConfigurationError: A wrapper does not give back what it wrapped, or two are the same.
@@ -80,26 +107,33 @@ class Wrappers:
                 raise ConfigurationError(f"two of the wrappers are the same: {name}")
         secret = secrets.token_bytes(_SIZE)
         outcomes = [await _wrap(wrapper, secret, tenant) for wrapper in self._wrappers]
-        document_key = DocumentKey(secret)
+        made = make(secret)
         del secret  # a traceback may show the variables
         wrappings: list[Wrapping] = []
         for name, outcome in zip(names, outcomes, strict=True):
             if isinstance(outcome, SealwireError):
                 raise outcome
             wrappings.append(Wrapping(name, outcome))
-        return tuple(wrappings), document_key
+        return tuple(wrappings), made
 
-    async def _try(self, position: int, document: Document) -> DocumentKey | SealwireError:
+    async def _try(
+        self,
+        position: int,
+        wrapped_by: Sequence[Wrapping],
+        tenant: str,
+        make: Callable[[bytes], T],
+        what: str,
+    ) -> T | SealwireError:
         try:
             name = await self._name(position)
-            found = _under(document, name)
+            found = _under(wrapped_by, name)
             if found is None:  # another file may have been put in the place of a key file
                 self._names.pop(position, None)
                 name = await self._name(position)
-                found = _under(document, name)
+                found = _under(wrapped_by, name)
             if found is None:
-                return _foreign(document, name)
-            return DocumentKey(await self._wrappers[position].unwrap(found.key, document.tenant))
+                return _foreign(what, wrapped_by, name)
+            return make(await self._wrappers[position].unwrap(found.key, tenant))
         except Exception as err:  # noqa: BLE001 - whatever somebody else's wrapper raises
             return _safe(err, self._wrappers[position])
 
@@ -121,26 +155,21 @@ async def _wrap(wrapper: KeyWrapper, secret: bytes, tenant: str) -> bytes | Seal
     return ConfigurationError("the wrapper does not give back what it wrapped")
 
 
-def _under(document: Document, name: str) -> Wrapping | None:
-    return next((item for item in document.wrapped_by if item.wrapper == name), None)
+def _under(wrapped_by: Sequence[Wrapping], name: str) -> Wrapping | None:
+    return next((item for item in wrapped_by if item.wrapper == name), None)
 
 
-def _foreign(document: Document, name: str) -> ConfigurationError:
-    known = ", ".join(wrapping.wrapper for wrapping in document.wrapped_by)
-    return ConfigurationError(
-        f"the keyring of {document.tenant!r} is wrapped by {known or 'nothing'}, not by {name}"
-    )
+def _foreign(what: str, wrapped_by: Sequence[Wrapping], name: str) -> ConfigurationError:
+    known = ", ".join(wrapping.wrapper for wrapping in wrapped_by)
+    return ConfigurationError(f"{what} is wrapped by {known or 'nothing'}, not by {name}")
 
 
-def _combined(document: Document, failures: list[SealwireError]) -> SealwireError:
+def _combined(what: str, failures: list[SealwireError]) -> SealwireError:
     if len(failures) == 1:
         return failures[0]
     later = any(isinstance(err, KeyProviderUnavailableError) for err in failures)
     kind = KeyProviderUnavailableError if later else ConfigurationError
-    return kind(
-        f"none of {len(failures)} wrappers opens the keyring of {document.tenant!r}: "
-        f"{_listed(failures)}"
-    )
+    return kind(f"none of {len(failures)} wrappers opens {what}: {_listed(failures)}")
 
 
 def _listed(failures: list[SealwireError]) -> str:

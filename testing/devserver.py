@@ -45,6 +45,7 @@ class DevServer:
         namespaces: What to create.
         ui_port: Where to serve the Web UI; None for no Web UI.
         codec_endpoint: The codec server that the Web UI asks.
+        options: Further arguments of the command, such as `--search-attribute` and its value.
 
     Attributes:
         address: Host and port for `Client.connect`.
@@ -56,6 +57,7 @@ class DevServer:
     namespaces: Sequence[str] = ("default",)
     ui_port: int | None = None
     codec_endpoint: str | None = None
+    options: Sequence[str] = ()
     address: str = field(init=False, default="")
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None, repr=False)
 
@@ -70,6 +72,7 @@ class DevServer:
         command += ["--headless"] if self.ui_port is None else ["--ui-port", str(self.ui_port)]
         if self.codec_endpoint is not None:
             command += ["--ui-codec-endpoint", self.codec_endpoint]
+        command += self.options
         null = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdout=null, stderr=null)  # noqa: S603
         ask = [binary, "operator", "namespace", "describe", self.namespaces[-1]]

@@ -107,11 +107,12 @@ class KeyProviderConformance:
         assert keyring.encryption_key(readable[-1].suite).readable
 
     def test_closes(self) -> None:
-        """It can be closed after use, and without ever having been used."""
+        """It can be closed after use, and without ever having been used, and be used again."""
         used, unused = self.provider(), self.provider()
         self._snapshot(used)
-        asyncio.run(used.aclose())
-        asyncio.run(unused.aclose())
+        for provider in (used, unused):
+            asyncio.run(provider.aclose())
+            self._snapshot(provider)
 
     def _snapshot(self, provider: KeyProvider) -> KeySet:
         return asyncio.run(provider.snapshot(self.tenant))

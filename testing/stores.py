@@ -21,7 +21,13 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final, TypeVar
 
 from sealwire.errors import ConfigurationError, SealwireError
-from sealwire.keys import KeyringAdmin, KeyringStore, StoredDocument, WrappedKeyProvider
+from sealwire.keys import (
+    ErasesVersions,
+    KeyringAdmin,
+    KeyringStore,
+    StoredDocument,
+    WrappedKeyProvider,
+)
 
 from .sharing import assert_hides, at_once, cancel_each, finish, in_a_fork, refusal
 
@@ -247,6 +253,20 @@ class KeyringStoreConformance:
         assert found is not None
         assert found.data == _NEW, "the parent does not see what the child saved"
         self._run(store.save(_TENANT, _OLD, found.revision))
+
+    def test_erasing_versions_keeps_the_present_one(self) -> None:
+        """Where a store can erase older versions, the present documents stay as they were."""
+        store = self.store()
+        if not isinstance(store, ErasesVersions):
+            return
+        self._run(store.erase_versions(_TENANT))
+        assert self._run(store.load(_TENANT)) is None, "erasing made a document"
+        self._save(_OLD, None)
+        self._save(_NEW, self._load().revision)
+        before = self._load()
+        assert type(self._run(store.erase_versions(_TENANT))) is bool
+        assert before == self._load(), "erasing older versions changed the present one"
+        self._save(_OLD, before.revision)
 
     def test_it_holds_a_keyring(self) -> None:
         """A keyring is made, rotated and read; another tenant gets one of its own, or none."""

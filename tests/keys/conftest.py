@@ -86,10 +86,11 @@ def spellings(secret: bytes) -> Iterator[str]:
         for separator in (":", " "):
             yield part.hex(separator)
         yield part.hex()
-        # Without the last characters, which depend on what follows.
-        size = len(part) * 8 // 6
-        yield base64.b64encode(part).decode()[:size]
-        yield base64.urlsafe_b64encode(part).decode()[:size]
+        # At any place in a longer text, without the characters that depend on what is around.
+        for before in range(3):
+            first, last = (before * 8 + 5) // 6, (before + len(part)) * 8 // 6
+            yield base64.b64encode(bytes(before) + part).decode()[first:last]
+            yield base64.urlsafe_b64encode(bytes(before) + part).decode()[first:last]
 
 
 def all_of(shown: str | BaseException) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import os
 import socket
 import ssl
@@ -290,6 +292,25 @@ async def test_a_short_outage_is_not_noticed(script: Script, scripted: AwsKmsWra
     script.answers.append((200, {"Plaintext": "////"}))
     assert b"\xff\xff\xff" == await replace(scripted, retries=2).unwrap(WRAPPED, "shop")
     assert 3 == len(script.requests)
+
+
+async def test_what_is_logged_for_debugging_holds_no_key(
+    script: Script, scripted: AwsKmsWrapper, leaks: Leaks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client logs what it sends and receives, but not while sealwire asks; others see all."""
+    caplog.set_level(logging.DEBUG)
+    script.answers = [(200, {"CiphertextBlob": "AAAA"}), (200, {"Plaintext": _text(KEY)})]
+    await scripted.wrap(KEY, "shop")
+    assert KEY == await scripted.unwrap(WRAPPED, "shop")
+    assert 2 == len(script.requests)
+    assert "botocore" in caplog.text
+    assert [] == leaks(caplog.text, KEY, SECRET)
+    logging.getLogger("botocore.endpoint").debug("others' request")
+    assert "others' request" in caplog.text
+
+
+def _text(key: bytes) -> str:
+    return base64.b64encode(key).decode()
 
 
 async def test_a_service_that_is_not_there_is_an_outage(leaks: Leaks) -> None:

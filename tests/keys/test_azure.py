@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import ssl
 import sys
@@ -24,7 +25,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
-from sealwire.keys import FileKeyringStore, Keyring, KeyringAdmin, KeyWrapper, WrappedKeyProvider
+from sealwire.keys import (
+    DataKeys,
+    FileKeyringStore,
+    Keyring,
+    KeyringAdmin,
+    KeyWrapper,
+    WrappedKeyProvider,
+)
 from sealwire.keys.azure import AzureKeyVaultWrapper
 from sealwire.testing import KeyWrapperConformance
 from sealwire.testing.clock import FakeClock
@@ -312,6 +320,16 @@ async def test_each_call_is_one_request_beside_reading_the_version(
     assert ["GET /keys/sealwire", f"POST {path}/wrapkey", f"POST {path}/unwrapkey"] == vault.calls
 
 
+async def test_what_is_logged_for_debugging_holds_no_key(
+    wrapper: AzureKeyVaultWrapper, leaks: Leaks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither what is sent nor what is received, at the lowest level."""
+    caplog.set_level(logging.DEBUG)
+    assert KEY == await wrapper.unwrap(await wrapper.wrap(KEY, "shop"), "shop")
+    assert caplog.records
+    assert [] == leaks(caplog.text, KEY)
+
+
 async def test_what_an_older_version_wrapped_opens(
     vault: Vault, wrapper: AzureKeyVaultWrapper
 ) -> None:
@@ -553,6 +571,13 @@ def test_a_missing_package_is_named(module: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigurationError, match=r"pip install 'sealwire\[azure\]'"):
         AzureKeyVaultWrapper(KEY_ID)
+
+
+def test_an_rsa_key_does_not_wrap_data_keys_of_payloads() -> None:
+    """Its public half is no secret, and what it wraps lies where others write."""
+    with pytest.raises(ConfigurationError, match="a wrapper has a public key"):
+        DataKeys(AzureKeyVaultWrapper(KEY_ID))
+    assert DataKeys(AzureKeyVaultWrapper(KEY_ID, algorithm="A256KW"))
 
 
 async def test_it_is_named_and_shown_by_its_key(wrapper: AzureKeyVaultWrapper) -> None:

@@ -354,6 +354,12 @@ class IsNoStore(SoundStore):
     load = None  # type: ignore[assignment]
 
 
+class ErasesTheDocument(SoundStore):
+    async def erase_versions(self, tenant: str) -> bool:
+        self.file(tenant).path.unlink(missing_ok=True)
+        return True
+
+
 class MakesOneUp(SoundStore):
     async def load(self, tenant: str) -> StoredDocument | None:
         return await super().load(tenant) or StoredDocument(b"", "0")
@@ -633,6 +639,7 @@ BROKEN_STORES: Final[list[tuple[type[SoundStore], set[str]]]] = [
     (WritesInTwoSteps, {"test_readers_see_whole_documents"}),
     (RemovesFirst, {"test_a_cancelled_call_harms_nobody"}),
     (StoreStaysLocked, {"test_a_cancelled_call_harms_nobody"}),
+    (ErasesTheDocument, {"test_erasing_versions_keeps_the_present_one"}),
     (StoreNeedsItsThread, {"test_it_works_on_both_sides_of_a_fork"}),
     (RemembersForEver, {"test_it_works_on_both_sides_of_a_fork"}),
 ]

@@ -40,13 +40,15 @@ class TestConformance(KeyProviderConformance):
 async def test_keys_are_read_in_order(monkeypatch: pytest.MonkeyPatch, separator: str) -> None:
     """Commas and line breaks separate; the last key of its suite encrypts."""
     shared = "test-key-id " + text_of(b"test-key-test-key-test-key-test!") + " interop"
-    entries = [f"2026/08:a=b {new()}", f"2026-11 {new()}", shared]
+    search = f"search {new()} blind-index"
+    entries = [f"2026/08:a=b {new()}", f"2026-11 {new()}", shared, search]
     monkeypatch.setenv("KEYS", separator + separator.join(entries) + separator)
 
     keys = (await EnvironmentKeyProvider("KEYS").snapshot("any")).keys
 
-    assert ["2026/08:a=b", "2026-11", "test-key-id"] == [key.id for key in keys]
-    assert [KeySuite.SEALED] * 2 + [KeySuite.INTEROP] == [key.suite for key in keys]
+    assert ["2026/08:a=b", "2026-11", "test-key-id", "search"] == [key.id for key in keys]
+    suites = [KeySuite.SEALED, KeySuite.SEALED, KeySuite.INTEROP, KeySuite.INDEX]
+    assert suites == [key.suite for key in keys]
     codec = EncryptionCodec(Keyring(EnvironmentKeyProvider("KEYS")), "default")
     [outer] = await codec.encode([PLAIN])
     assert b"2026-11" == outer.metadata.get("encryption-key-id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -213,6 +214,21 @@ async def test_the_tenant_is_the_associated_data(kms: Kms, wrapper: GcpKmsWrappe
     assert [NAME, NAME] == [call.name for call in kms.calls]
     bindings = [call.additional_authenticated_data for call in kms.calls]
     assert [b"sealwire/gcp-wrapper-v1\x00sh\xc3\xb6p"] * 2 == bindings
+
+
+async def test_what_is_logged_for_debugging_holds_no_key(
+    wrapper: GcpKmsWrapper,
+    leaks: Leaks,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither what is sent nor what is received, where all of Google's logging is turned on."""
+    monkeypatch.setattr(logging.getLogger("google"), "propagate", True)
+    caplog.set_level(logging.DEBUG, "google")
+    assert KEY == await wrapper.unwrap(await wrapper.wrap(KEY, "shop"), "shop")
+    logged = repr([vars(record) for record in caplog.records])
+    assert "Created client" in logged
+    assert [] == leaks(logged, KEY)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ IDS = st.from_regex(KEY_ID, fullmatch=True)
 
 def secrets_of(key: Key, root: bytes) -> list[bytes]:
     """The root, and everything derived from it that must stay inside."""
-    return [secret for secret in (root, key.content_key) if secret]
+    return [secret for secret in (root, key.content_key, key.index_key) if secret]
 
 
 def test_the_search_for_leaks_finds_them(leaks: Leaks) -> None:
@@ -48,11 +48,12 @@ def test_the_search_for_leaks_finds_them(leaks: Leaks) -> None:
 # Material and ids
 
 
+@pytest.mark.parametrize("suite", [KeySuite.SEALED, KeySuite.INDEX])
 @pytest.mark.parametrize("size", [*range(32), 33, 64])
-def test_a_sealed_key_has_32_bytes(size: int) -> None:
+def test_a_root_has_32_bytes(size: int, suite: KeySuite) -> None:
     """Any other size is refused, and named."""
-    with pytest.raises(ConfigurationError, match=f"has {size} bytes; a sealed-v1 key has 32"):
-        Key("k", b"\xff" * size)
+    with pytest.raises(ConfigurationError, match=f"has {size} bytes; a {suite} key has 32"):
+        Key("k", b"\xff" * size, suite=suite)
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 17, 23, 25, 31, 33, 64])
@@ -70,6 +71,7 @@ def test_an_interop_key_may_be_text(size: int) -> None:
     assert b"" == key.content_key
 
 
+@pytest.mark.parametrize("suite", [KeySuite.SEALED, KeySuite.INDEX])
 @pytest.mark.parametrize(
     "text",
     [
@@ -80,10 +82,10 @@ def test_an_interop_key_may_be_text(size: int) -> None:
         b"a\tb\nc\rd\x0be\x0cf" + b"." * 21,
     ],
 )
-def test_text_is_not_a_sealed_key(text: bytes) -> None:
+def test_text_is_no_root(text: bytes, suite: KeySuite) -> None:
     """Printable ASCII of the right length is refused."""
     with pytest.raises(ConfigurationError, match="is text"):
-        Key("k", text)
+        Key("k", text, suite=suite)
 
 
 def test_a_string_is_not_a_sealed_key() -> None:
@@ -243,6 +245,24 @@ def test_everything_that_is_derived_differs_from_the_rest() -> None:
     assert {CHECK_VALUE_SIZE} == {len(key.check_value) for key in keys}
 
 
+@pytest.mark.parametrize(
+    ("suite", "expected"),
+    [
+        (KeySuite.SEALED, {"content_key", "content_id_key"}),
+        (KeySuite.INTEROP, {"aead"}),
+        (KeySuite.INDEX, {"index_key"}),
+    ],
+)
+def test_a_key_serves_one_purpose(suite: KeySuite, expected: set[str]) -> None:
+    """It has what its suite needs, and nothing of another one; and nothing once it is destroyed."""
+    names = ("content_key", "content_id_key", "aead", "index_key")
+
+    key, destroyed = Key("k", ROOT, suite=suite), Key("k", None, suite=suite, destroyed_at=1.0)
+
+    assert expected == {name for name in names if getattr(key, name)}
+    assert set() == {name for name in names if getattr(destroyed, name)}
+
+
 def test_generated_keys_are_new() -> None:
     """Each generated key has bytes of its own, and takes the options of a key."""
     keys = [Key.generate("k", encrypt_from=5.0) for _ in range(8)]
@@ -291,6 +311,7 @@ def loaded(key: Key) -> Keyring:
 KEYS = [
     pytest.param(lambda: Key("sealed-key", ROOT), id="sealed"),
     pytest.param(lambda: Key("interop-key", ROOT, suite=KeySuite.INTEROP), id="interop"),
+    pytest.param(lambda: Key("index-key", ROOT, suite=KeySuite.INDEX), id="index"),
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Generator
@@ -34,33 +33,6 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-
-
-# One request at a time, so that moto compares and writes in one step, as S3 does.
-MOTO: Final = """
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
-
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app))
-print(server.port, flush=True)
-server.serve_forever()
-"""
-
-
-@pytest.fixture(scope="session")
-def moto() -> Generator[str]:
-    """The address of moto's server."""
-    with subprocess.Popen(
-        [sys.executable, "-c", MOTO],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # where it tells of each request
-        text=True,
-    ) as server:
-        try:
-            assert server.stdout is not None
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        finally:
-            server.terminate()
 
 
 def s3(moto: str) -> Any:

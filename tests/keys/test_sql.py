@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ from sealwire.errors import ConfigurationError, KeyProviderUnavailableError
 from sealwire.keys import (
     FileKeyringStore,
     KeyringAdmin,
+    KeyringShredder,
     KeyringStore,
     LocalKeyWrapper,
     WrappedKeyProvider,
@@ -465,3 +467,31 @@ def test_a_repr_shows_where_and_no_credentials() -> None:
     """Passwords in the address and in its options are left out."""
     store = SqlKeyringStore("postgresql://user:geheim@host:5433/keys?sslpassword=geheim", "t")
     assert "SqlKeyringStore('postgresql://host/keys', table='t')" == repr(store)
+
+
+async def test_a_shredded_keyring_leaves_no_key_in_the_database(
+    url: str, wrapper: LocalKeyWrapper
+) -> None:
+    """Neither the present document nor the history holds a key of it; other tenants keep theirs."""
+    store = SqlKeyringStore(url)
+    documents = "SELECT document FROM sealwire_keyrings"
+    for tenant in ("forgotten", "kept"):
+        admin = KeyringAdmin(store, wrapper, tenant)
+        await admin.create()
+        for _ in range(3):
+            await admin.rotate(delay=0.0)
+    present = rows_of(url, f"{documents} WHERE tenant = 'forgotten'")[0]
+    wrapped = [key["material"].encode() for key in json.loads(present)["keys"]]
+
+    result = await KeyringShredder(KeyringAdmin(store, wrapper, "forgotten")).shred(
+        immediately=True
+    )
+
+    assert result.versions_erased
+    left = b"".join(rows_of(url, documents) + rows_of(url, f"{documents}_history"))
+    if url.startswith("sqlite"):
+        left += await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).read_bytes)
+    assert [] == [material for material in wrapped if material in left]
+    assert 3 == len(rows_of(url, f"{documents}_history"))
+    provider = WrappedKeyProvider(store, wrapper)
+    assert 4 == sum(key.readable for key in (await provider.snapshot("kept")).keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import shutil
 import socket
 import subprocess
@@ -209,6 +210,16 @@ async def test_the_key_never_leaves_the_server(wrapper: VaultTransitWrapper) -> 
     assert "vault-transit:eu:teams/a/transit/orders" == await named.name()
 
 
+async def test_what_is_logged_for_debugging_holds_no_key(
+    wrapper: VaultTransitWrapper, leaks: Leaks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither what is sent nor what is received, at the lowest level."""
+    caplog.set_level(logging.DEBUG)
+    assert KEY == await wrapper.unwrap(await wrapper.wrap(KEY, "shop"), "shop")
+    assert caplog.records
+    assert [] == leaks(caplog.text, KEY)
+
+
 async def test_a_rotated_transit_key_opens_what_it_wrapped(
     fresh: Bao, store: FileKeyringStore
 ) -> None:
@@ -288,8 +299,8 @@ async def test_a_revoked_token_opens_nothing(
 ) -> None:
     """From one call to the next, and the error shows neither token nor key."""
     wrapped = await wrapper.wrap(KEY, "shop")
-    token = wrapper.token
-    assert isinstance(token, str)
+    assert callable(wrapper.token)
+    token = wrapper.token()
     server.ask("POST", "auth/token/revoke", token=token)
     with pytest.raises(ConfigurationError, match="has expired or was revoked") as caught:
         await wrapper.unwrap(wrapped, "shop")

@@ -117,7 +117,9 @@ async def test_a_missing_document_may_come_later(store: FileKeyringStore, tmp_pa
     provider = WrappedKeyProvider(store, wrapper)
     with pytest.raises(KeyProviderUnavailableError, match=r"no keyring .* `sealwire keys init`"):
         await provider.snapshot("default")
-    with pytest.raises(KeyProviderUnavailableError, match=r"does not exist; `sealwire keys init`"):
+    with pytest.raises(
+        KeyProviderUnavailableError, match=r"not exist: restore .* `sealwire keys init`"
+    ):
         await wrapper.name()
     await provider.aclose()
 
