@@ -52,13 +52,13 @@ class CodecChain:
     def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Like `encode`; every codec must be a `SyncPayloadCodec`."""
         for codec in self.codecs:
-            payloads = _sync(codec).encode_sync(payloads)
+            payloads = as_sync(codec).encode_sync(payloads)
         return list(payloads)
 
     def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Like `decode`; every codec must be a `SyncPayloadCodec`."""
         for codec in reversed(self.codecs):
-            payloads = _sync(codec).decode_sync(payloads)
+            payloads = as_sync(codec).decode_sync(payloads)
         return list(payloads)
 
     def with_context(self, context: Any) -> Self:
@@ -91,7 +91,12 @@ def _kind(codec: PayloadCodec) -> CodecKind | None:
     return kind if isinstance(kind, CodecKind) else None
 
 
-def _sync(codec: PayloadCodec) -> SyncPayloadCodec:
+def as_sync(codec: PayloadCodec) -> SyncPayloadCodec:
+    """Return `codec` as one that works without an event loop.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
     if isinstance(codec, SyncPayloadCodec):
         return codec
     raise ConfigurationError(

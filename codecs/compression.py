@@ -21,10 +21,16 @@ from .compression_probe import Probe
 from .compression_rules import CompressionRule
 from .compressors import MIN_SIZE, PROBE_FAST_FROM, Compressor, Decompressor, damaged
 from .protocol import CodecKind
+from .serialized import serialized
 from .zstd import DictionarySource, dictionary_id_of
 
 # Payloads that cannot shrink any more, or must not be touched.
-_OPAQUE: Final = COMPRESSED | {Encoding.PADDED, Encoding.SEALED, Encoding.ENCRYPTED}
+_OPAQUE: Final = COMPRESSED | {
+    Encoding.PADDED,
+    Encoding.SEALED,
+    Encoding.ENVELOPED,
+    Encoding.ENCRYPTED,
+}
 # Below this size the ratio says nothing: 40 bytes may well stand for 64 KiB of zeros.
 _RATIO_FLOOR: Final = 64 * 1024
 # Pairs of types that one codec keeps its copies for; for more, copies are made anew.
@@ -172,10 +178,10 @@ class CompressionCodec:
             return payload
         data = payload.data
         probed = self.probe and len(data) >= PROBE_FAST_FROM
-        # Before it is serialized, which for a megabyte takes ten times as long.
+        # Before it is serialized, which for a megabyte takes several times as long.
         if probed and not self._probe.promises(data):
             return payload
-        plain = payload.SerializeToString()
+        plain = serialized(payload, data)
         size = len(plain)
         writer, min_size = self._writer, self.min_size
         if self._active:

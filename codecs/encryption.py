@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, Self
 
 from sealwire.errors import ConfigurationError, DecryptError, KeyNotFoundError, SealwireError
@@ -12,14 +12,19 @@ from sealwire.keys.key import KEY_ID
 from sealwire.keys.view import Window
 from sealwire.payload import ENCODING, Encoding, Payload
 
-from .envelope import Envelopes, InteropEnvelopes, SealedEnvelopes
+from .envelope import (
+    Envelopes,
+    InteropEnvelopes,
+    SealedEnvelopes,
+    UnopenedEnvelopes,
+    WritableEnvelopes,
+)
 from .interop import MessageCounter
-from .policy import NAMESPACE, DecodeCounters, DecodePolicy
-from .protocol import REPLAY_NAMESPACE, CodecKind
-from .sealed import pack_context
+from .namespaces import for_context, pairs_of
+from .policy import DecodeCounters, DecodePolicy
+from .protocol import CodecKind
 
 _ENCODINGS: Final = {"sealed-v1": Encoding.SEALED, "interop": Encoding.ENCRYPTED}
-_MAX_CLONES: Final = 256  # namespaces; the name may be a stranger's choice
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class EncryptionCodec:
         key_aliases: For the interop format: the key for an id that stands in payloads and is no id
             of a key here, such as the empty one of Go's sample. Java's sample writes the key
             itself as the id: give such a key another id, and the alias leads to it.
+        content_ids: Give each payload that is stored in this many bytes or more an id that is equal
+            for equal contents, so that external storage keeps one copy; sealed format only. It
+            shows everybody who sees the payloads which of them are equal. None: never.
         counters: Counts what a stricter policy would have refused.
 
     Raises:
@@ -52,35 +60,38 @@ class EncryptionCodec:
     format: Literal["sealed-v1", "interop"] = "sealed-v1"
     context: Mapping[str, str] = field(default_factory=dict[str, str])
     key_aliases: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    content_ids: int | None = None
     counters: DecodeCounters = field(default_factory=DecodeCounters, repr=False, compare=False)
     _messages: MessageCounter = field(default_factory=MessageCounter, repr=False, compare=False)
     _envelopes: Mapping[bytes, Envelopes] = field(init=False, repr=False, compare=False)
-    _writer: Envelopes = field(init=False, repr=False, compare=False)
+    _writer: WritableEnvelopes = field(init=False, repr=False, compare=False)
     _clones: dict[str, Self] = field(init=False, repr=False, compare=False)
 
     kind: ClassVar[CodecKind] = CodecKind.ENCRYPT
+    encodings: ClassVar[frozenset[bytes]] = frozenset({Encoding.SEALED, Encoding.ENCRYPTED})
 
     def __post_init__(self) -> None:
         if self.format not in _ENCODINGS:
             raise ConfigurationError(
                 f"unknown format {self.format!r}: expected one of {', '.join(_ENCODINGS)}"
             )
-        if NAMESPACE in self.context:
-            raise ConfigurationError("give the namespace as `namespace`, not in `context`")
+        pairs = pairs_of(self.namespace, self.context)
         for key_id in self.key_aliases.values():
             if not KEY_ID.fullmatch(key_id):
                 raise ConfigurationError(f"key_aliases: {key_id!r} is not the id of a key")
-        own = {} if self.namespace is None else {NAMESPACE: self.namespace}
-        pairs = {**self.context, **own}
-        pack_context(pairs)  # refuses what is too long
-        envelopes = {
-            Encoding.SEALED: SealedEnvelopes(self.policy, pairs),
+        if self.content_ids is not None and (self.format != "sealed-v1" or self.content_ids < 1):
+            raise ConfigurationError(
+                "content_ids is a number of bytes above 0, and only for the sealed format"
+            )
+        writable: dict[bytes, WritableEnvelopes] = {
+            Encoding.SEALED: SealedEnvelopes(self.policy, pairs, self.content_ids),
             Encoding.ENCRYPTED: InteropEnvelopes(
                 self.policy, self.key_aliases, self.counters, self._messages
             ),
         }
+        envelopes = {**writable, Encoding.ENVELOPED: UnopenedEnvelopes()}
         object.__setattr__(self, "_envelopes", envelopes)
-        object.__setattr__(self, "_writer", envelopes[_ENCODINGS[self.format]])
+        object.__setattr__(self, "_writer", writable[_ENCODINGS[self.format]])
         object.__setattr__(self, "_clones", {})
 
     def with_context(self, context: Any) -> Self:
@@ -89,20 +100,7 @@ class EncryptionCodec:
         Raises:
             ConfigurationError: The codec is configured for another namespace.
         """
-        namespace = getattr(context, "namespace", None)
-        if namespace in (None, self.namespace, REPLAY_NAMESPACE):
-            return self
-        if self.namespace is not None:
-            raise ConfigurationError(
-                f"this codec is configured for the namespace {self.namespace!r}, "
-                f"and the client works in {namespace!r}"
-            )
-        clone = self._clones.get(namespace)
-        if clone is None:
-            clone = replace(self, namespace=namespace)
-            if len(self._clones) < _MAX_CLONES:
-                self._clones[namespace] = clone
-        return clone
+        return for_context(self, context, self._clones)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypt each payload with the active key.

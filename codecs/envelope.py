@@ -12,9 +12,10 @@ from typing import ClassVar, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from google.protobuf.message import DecodeError
 
-from sealwire.errors import ContextMismatchError, DecryptError
+from sealwire.errors import ContextMismatchError, DecryptError, KeyLookupError
 from sealwire.keys import Key, KeySuite
 from sealwire.payload import (
+    CONTENT_ID,
     ENCODING,
     ENCRYPTION_CONTEXT,
     ENCRYPTION_KEY_ID,
@@ -22,7 +23,7 @@ from sealwire.payload import (
     Payload,
 )
 
-from . import interop, sealed
+from . import enveloped, interop, sealed
 from .header import Header, Headers, build
 from .policy import NAMESPACE, DecodeCounters, DecodePolicy
 
@@ -32,16 +33,10 @@ _INTEROP: Final = KeySuite.INTEROP
 
 
 class Envelopes(Protocol):
-    """One format of encrypted payloads, as one codec writes and reads it."""
-
-    suite: ClassVar[KeySuite]
+    """One format of encrypted payloads, as one codec reads it."""
 
     def has_form(self, payload: Payload) -> bool:
         """Tell whether a payload with the format's encoding can be of this format at all."""
-        ...
-
-    def encrypt(self, key: Key, payload: Payload) -> Payload:
-        """Encrypt a payload with a key of the format's suite."""
         ...
 
     def decrypt(
@@ -59,6 +54,16 @@ class Envelopes(Protocol):
         """Return the id of the key that a payload names, as the keyring has it."""
         ...
 
+
+class WritableEnvelopes(Envelopes, Protocol):
+    """One format of encrypted payloads, as one codec writes and reads it."""
+
+    suite: ClassVar[KeySuite]
+
+    def encrypt(self, key: Key, payload: Payload) -> Payload:
+        """Encrypt a payload with a key of the format's suite."""
+        ...
+
     def is_current(self, payload: Payload, key: Key) -> bool:
         """Tell whether `encrypt` with `key` would put the same around the payload inside."""
         ...
@@ -70,15 +75,19 @@ class SealedEnvelopes:
     Args:
         policy: Which contexts are accepted.
         pairs: The codec's own context, its namespace among them if it is known.
+        content_ids: From how many bytes on a payload gets a content id; None for never.
     """
 
-    __slots__ = ("_headers", "_own", "_pairs", "_policy")
+    __slots__ = ("_content_ids", "_headers", "_own", "_pairs", "_policy")
 
     suite: ClassVar[KeySuite] = _SEALED
 
-    def __init__(self, policy: DecodePolicy, pairs: Mapping[str, str]) -> None:
+    def __init__(
+        self, policy: DecodePolicy, pairs: Mapping[str, str], content_ids: int | None = None
+    ) -> None:
         self._policy = policy
         self._pairs = pairs
+        self._content_ids = content_ids
         self._headers = Headers()
         # Without a namespace that the policy requires, no context is the codec's own.
         complete = NAMESPACE in pairs or not policy.require_context
@@ -101,11 +110,26 @@ class SealedEnvelopes:
         metadata[ENCRYPTION_KEY_ID] = key.id_bytes
         if header.context is not None:
             metadata[ENCRYPTION_CONTEXT] = header.context
-        outer.data = sealed.seal_payload(key, header.authenticated, payload)
+        authenticated = header.authenticated
+        if self._content_ids is not None:
+            authenticated = self._identify(key, payload, outer) or authenticated
+        outer.data = sealed.seal_payload(key, authenticated, payload)
         if payload.external_payloads:
             # The server accounts for external storage by the outer copy; decoding ignores it.
             outer.external_payloads.extend(payload.external_payloads)
         return outer
+
+    def _identify(self, key: Key, payload: Payload, outer: Payload) -> bytes | None:
+        """Give `outer` a content id if it will be large, and return CONTEXT with it."""
+        metadata = outer.metadata
+        metadata[CONTENT_ID] = bytes(sealed.CONTENT_ID_SIZE)  # so that its size is counted
+        large = sealed.size_around(outer, payload) >= (self._content_ids or 0)
+        content_id = sealed.content_id(key, payload) if large else None
+        if content_id is None:
+            del metadata[CONTENT_ID]
+            return None
+        metadata[CONTENT_ID] = content_id
+        return sealed.authenticated_context(metadata)
 
     def decrypt(
         self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
@@ -217,3 +241,36 @@ class InteropEnvelopes:
     def is_current(self, payload: Payload, key: Key) -> bool:
         """See `Envelopes`."""
         return payload.metadata.get(ENCRYPTION_KEY_ID) == key.id_bytes
+
+
+class UnopenedEnvelopes:
+    """`binary/enveloped-v1`, to a codec that has a keyring and no key-encryption keys."""
+
+    __slots__ = ()
+
+    def has_form(self, payload: Payload) -> bool:
+        """See `Envelopes`."""
+        return enveloped.has_enveloped_form(payload)
+
+    def decrypt(
+        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
+    ) -> Payload:
+        """Refuse a payload.
+
+        Raises:
+            KeyLookupError: It carries its own key.
+            DecryptError: It only says so.
+        """
+        del keys, find
+        if not self.has_form(payload):
+            raise DecryptError(encoding="binary/enveloped-v1")
+        raise KeyLookupError(
+            "the payload carries its own key, wrapped, and this codec has a keyring only: read it "
+            'with an EnvelopeEncryptionCodec, in sealwire.toml a [[codec]] with type = "envelope"',
+            encoding="binary/enveloped-v1",
+        )
+
+    def key_id(self, payload: Payload) -> str:
+        """Return no id: no keyring has the key."""
+        del payload
+        return ""

@@ -101,12 +101,13 @@ def _parse(payload: Payload) -> Header:
     return Header(
         key_id,
         context,
-        {_text(name): _text(value) for name, value in pairs.items()},
+        {text_of(name): text_of(value) for name, value in pairs.items()},
         len(metadata),
         sealed.authenticated_context(metadata),
     )
 
 
-def _text(data: bytes) -> str:
+def text_of(data: bytes) -> str:
+    """Return a stored name or value, to be compared with what a codec states."""
     # Surrogates are in no text that a codec can state: different bytes never become equal.
     return data.decode("utf-8", "surrogateescape")

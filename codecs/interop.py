@@ -83,7 +83,7 @@ def has_interop_form(metadata: Mapping[str, bytes], data: bytes) -> bool:
 def encrypt(key: Key, message: bytes) -> bytes:
     """Encrypt `message` under a fresh random nonce."""
     cipher = key.aead
-    if cipher is None:  # a key of the other suite
+    if cipher is None:  # a key of another suite
         raise InvalidTag
     nonce = os.urandom(NONCE)
     if len(message) >= LARGE:
@@ -98,7 +98,7 @@ def decrypt(key: Key, data: bytes) -> bytes:
         cryptography.exceptions.InvalidTag: It is not authentic under this key.
     """
     cipher = key.aead
-    if cipher is None:  # a key of the other suite
+    if cipher is None:  # a key of another suite
         raise InvalidTag
     if len(data) < LARGE:
         return cipher.decrypt(data[:NONCE], data[NONCE:], None)

@@ -24,6 +24,7 @@ from typing import Final
 from opentelemetry.metrics import Meter, MeterProvider, get_meter_provider
 
 from sealwire import __version__
+from sealwire.keys.data_key import DATA_KEY_ID
 
 from .observer import CodecEvent
 
@@ -49,6 +50,8 @@ _BOUNDARIES: Final = (
 # for each workflow.
 _MAX_KEYS: Final = 100
 _OTHERS: Final = "others"
+# In envelope mode each process has a new one each hour.
+_DATA_KEY: Final = "data-key"
 
 _CODEC: Final = "sealwire.codec.name"
 _OPERATION: Final = "sealwire.codec.operation"
@@ -97,6 +100,8 @@ class OpenTelemetryObserver:
             to.keys.add(count, {**call, _KEY_ID: self._bounded(key_id)})
 
     def _bounded(self, key_id: str) -> str:
+        if DATA_KEY_ID.fullmatch(key_id.encode()):
+            return _DATA_KEY
         if key_id in self._key_ids:
             return key_id
         if len(self._key_ids) >= _MAX_KEYS:

@@ -22,7 +22,9 @@ from .protocol import CodecKind
 
 _END: Final = b"\x80"
 # Padding what is encrypted would hide nothing, and what is padded is padded already.
-_LEFT_ALONE: Final = frozenset({Encoding.SEALED, Encoding.ENCRYPTED, Encoding.PADDED})
+_LEFT_ALONE: Final = frozenset(
+    {Encoding.SEALED, Encoding.ENVELOPED, Encoding.ENCRYPTED, Encoding.PADDED}
+)
 
 
 @dataclass(frozen=True)

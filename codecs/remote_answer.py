@@ -54,6 +54,7 @@ _CAUSES: Final[dict[str, tuple[type[SealwireError], str]]] = {
 # What a codec server must change when it encodes.
 _UNENCRYPTED: Final = {None, *(v for v in vars(Encoding).values() if isinstance(v, bytes))} - {
     Encoding.SEALED,
+    Encoding.ENVELOPED,
     Encoding.ENCRYPTED,
 }
 

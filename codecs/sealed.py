@@ -16,56 +16,47 @@ key from the salt, so that the number of messages under one content key has no p
 
 from __future__ import annotations
 
-import struct
+import hashlib
+import hmac
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from sealwire import tlv
 from sealwire.errors import ConfigurationError
 from sealwire.keys.key import LABEL, Key
 from sealwire.payload import CONTENT_ID, ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Payload
+from sealwire.tlv import pack
 
 from .memory import LARGE, keep_freed_memory
+from .serialized import DATA_TAG, opening, varint
+from .threads import pieces
 
-MIN_SIZE: Final = 24 + 32 + 16  # salt, commitment, tag of the last chunk
+_HEAD: Final = 24 + 32  # salt, commitment
+_TAG: Final = 16
+_CHUNK: Final = 16_384
+MIN_SIZE: Final = _HEAD + _TAG  # of the last chunk, which is empty
 MAX_PAIRS: Final = 16
 MAX_CONTEXT: Final = 4096  # bytes of TLV
-_CONTENT_ID_SIZE: Final = 32
+CONTENT_ID_SIZE: Final = 32
 _MANDATORY: Final = frozenset({ENCODING, ENCRYPTION_KEY_ID})
 _ALLOWED: Final = _MANDATORY | {ENCRYPTION_CONTEXT, CONTENT_ID}
-_U32: Final = struct.Struct(">I")
-_DATA_TAG: Final = b"\x12"  # field 2 of a Payload, length-delimited
 
 
-def pack(pairs: Mapping[bytes, bytes]) -> bytes:
-    """Encode `pairs` as TLV."""
-    parts = [_U32.pack(len(pairs))]
-    for key in sorted(pairs):
-        value = pairs[key]
-        parts += (_U32.pack(len(key)), key, _U32.pack(len(value)), value)
-    return b"".join(parts)
+class ContentKey(Protocol):
+    """What a payload is sealed with."""
+
+    @property
+    def content_key(self) -> bytes:
+        """32 bytes that serve this one purpose."""
+        ...
 
 
 def unpack(data: bytes) -> dict[bytes, bytes] | None:
-    """Decode a TLV of at most `MAX_PAIRS` pairs; None unless it is exactly what `pack` gives."""
-    if not _U32.size <= len(data) <= MAX_CONTEXT:
-        return None
-    (count,) = _U32.unpack_from(data)
-    if count > MAX_PAIRS:
-        return None
-    items: list[bytes] = []
-    position = _U32.size
-    for _ in range(2 * count):
-        if position + _U32.size > len(data):
-            return None
-        (size,) = _U32.unpack_from(data, position)
-        position += _U32.size
-        items.append(data[position : position + size])
-        position += size
-    pairs = dict(zip(items[::2], items[1::2], strict=True))
-    return pairs if pack(pairs) == data else None
+    """Decode a stored context; None unless it is exactly what `pack` gives, within the limits."""
+    return tlv.unpack(data, MAX_PAIRS, MAX_CONTEXT)
 
 
 def pack_context(pairs: Mapping[str, str]) -> bytes:
@@ -88,9 +79,9 @@ def pack_context(pairs: Mapping[str, str]) -> bytes:
     return data
 
 
-def authenticated_context(metadata: Mapping[str, bytes]) -> bytes:
+def authenticated_context(metadata: Mapping[str, bytes], label: bytes = LABEL) -> bytes:
     """Return CONTEXT for the entries of the outer metadata."""
-    return LABEL + pack({name.encode(): value for name, value in metadata.items()})
+    return label + pack({name.encode(): value for name, value in metadata.items()})
 
 
 def has_sealed_form(payload: Payload) -> bool:
@@ -99,47 +90,62 @@ def has_sealed_form(payload: Payload) -> bool:
     if not _MANDATORY <= names <= _ALLOWED or len(payload.data) < MIN_SIZE:
         return False
     content_id = payload.metadata.get(CONTENT_ID)
-    return content_id is None or len(content_id) == _CONTENT_ID_SIZE
+    return content_id is None or len(content_id) == CONTENT_ID_SIZE
 
 
-def seal(key: Key, context: bytes, message: bytes) -> bytes:
+def seal(key: ContentKey, context: bytes, message: bytes) -> bytes:
     """Encrypt `message`. The encryptor lives in this call alone: its salt must not cross a fork."""
     encryptor = Cobblestone256Encryptor(key.content_key, context)
     return encryptor.update(message) + encryptor.finalize()
 
 
-def seal_payload(key: Key, context: bytes, payload: Payload) -> bytes:
+def seal_payload(key: ContentKey, context: bytes, payload: Payload) -> bytes:
     """Encrypt a payload, serialized."""
     data = payload.data
     encryptor = Cobblestone256Encryptor(key.content_key, context)
-    if len(data) < LARGE or len(UnknownFieldSet(payload)):
+    before = opening(payload, data)
+    if before is None:
         return encryptor.update(payload.SerializeToString()) + encryptor.finalize()
-    # Serialized by hand: protobuf would copy the data twice, which takes as long as encrypting it.
     keep_freed_memory()
-    rest = Payload(metadata=payload.metadata, external_payloads=payload.external_payloads)
-    opening = rest.SerializeToString() + _DATA_TAG + _varint(len(data))
-    parts = [encryptor.update(opening), encryptor.update(data)]
+    parts = [encryptor.update(before), *map(encryptor.update, pieces(data))]
     del data  # a megabyte less while the parts are joined
     parts.append(encryptor.finalize())
     return b"".join(parts)
 
 
-def unseal(key: Key, context: bytes, data: bytes) -> bytes:
+def size_around(outer: Payload, payload: Payload) -> int:
+    """Return how many bytes `outer`, which has no data yet, will have around a sealed payload."""
+    size = payload.ByteSize()
+    data = size + _HEAD + _TAG * (size // _CHUNK + 1)
+    return outer.ByteSize() + len(DATA_TAG) + len(varint(data)) + data
+
+
+def content_id(key: Key, payload: Payload) -> bytes | None:
+    """Return what is equal for equal payloads, and for no others.
+
+    Returns:
+        HMAC-SHA-256 of the TLV of the metadata, followed by the data; None where the payload has
+        parts that it would not cover.
+    """
+    if payload.external_payloads or len(UnknownFieldSet(payload)):
+        return None
+    metadata = {name.encode(): value for name, value in payload.metadata.items()}
+    digest = hmac.new(key.content_id_key, pack(metadata), hashlib.sha256)
+    for piece in pieces(payload.data):
+        digest.update(piece)
+    return digest.digest()
+
+
+def unseal(key: ContentKey, context: bytes, data: bytes) -> bytes:
     """Decrypt `data`.
 
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key and context.
     """
-    if len(data) >= LARGE:
-        keep_freed_memory()
     decryptor = Cobblestone256Decryptor(key.content_key, context)
-    return decryptor.update(data) + decryptor.finalize()
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
+    if len(data) < LARGE:
+        return decryptor.update(data) + decryptor.finalize()
+    keep_freed_memory()
+    parts = list(map(decryptor.update, pieces(data)))
+    parts.append(decryptor.finalize())
+    return b"".join(parts)

@@ -251,3 +251,11 @@ def dictionary_id_of(data: bytes) -> int:
         return zstandard.get_frame_parameters(data).dict_id
     except zstandard.ZstdError:
         return 0
+
+
+def content_size_of(data: bytes) -> int:
+    """Return the size that a frame claims to have once it is decompressed; 0 if it claims none."""
+    try:
+        return max(0, zstandard.frame_content_size(data))
+    except zstandard.ZstdError:
+        return 0

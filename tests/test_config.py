@@ -22,6 +22,7 @@ from sealwire.config import (
     ConverterOptions,
     EncryptionOptions,
     KeyringOptions,
+    TemporalOptions,
     load_config,
 )
 from sealwire.converter import CompositePayloadConverter, JsonConverter, NullConverter
@@ -72,6 +73,11 @@ host = "::1"
 port = 9000
 origin = "https://ui.example.com"
 token_file = "token"
+
+[temporal]
+headers = "all"
+failures = "encode-type"
+thread_size = 0
 """
 
 
@@ -116,6 +122,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert JsonConverter(key_order="kept", allow_nan=True) in config.payload_converter().converters
     assert ("::1", 9000) == (config.server.host, config.server.port)
     assert tmp_path / "token" == config.server.token_file
+    assert TemporalOptions("all", "encode-type", 0) == config.temporal
+    assert config.temporal.threaded(config.codec()) == config.codec()  # without threads
 
 
 def test_rules_of_compression_are_read(tmp_path: Path) -> None:
@@ -176,7 +184,7 @@ def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
         ("codec = [1]", "codec[0]: expected a table, [[codec]], got int 1"),
         (
             "[[codec]]",
-            "codec[0].type: is required; accepted: compression, padding, encryption, remote",
+            "codec[0].type: is required; accepted: compression, padding, encryption, envelope, ",
         ),
         ("[[codec]]\ntype = 'zip'", "2: codec[0].type: unknown codec 'zip'; accepted:"),
         (
@@ -237,6 +245,11 @@ def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
         ),
         ("[server]\nport = 70000", "1: server: port 70000 is not in 0 to 65535"),
         ("[server]\nport = 'x'", "2: server.port: expected a whole number, got str 'x'"),
+        ("[temporal]\nthread_size = -1", "1: temporal: thread_size must be 0 or more"),
+        (
+            "[temporal]\nfailures = 'encoded'",
+            "2: temporal.failures: 'encoded' is not one of 'clear', 'encode', 'encode-type'",
+        ),
         ("[server", "is not valid TOML: "),
     ],
 )
@@ -397,7 +410,7 @@ except ConfigurationError as err:
         ("type = 'no-codec'", "rot:NoCodec is no codec: it has no encode and decode"),
         (
             "type = 'rot'",
-            "accepted: compression, padding, encryption, remote, no-codec, rot13",
+            "accepted: compression, padding, encryption, envelope, remote, no-codec, rot13",
         ),
     ],
 )

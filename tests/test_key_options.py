@@ -29,6 +29,7 @@ PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"plain"')
 VAULT = 'url = "http://127.0.0.1:8200"\ntoken_file = "token"\n'
 TABLES = {
     "file": 'path = "ring.json"',
+    "folder": 'path = "keyrings"',
     "sql": 'url = "sqlite:///ring.db"',
     "objects": 'url = "s3://bucket/keys"',
     "vault": VAULT + 'path = "sealwire"',
@@ -121,7 +122,10 @@ async def test_payloads_are_sealed_with_keys_of_the_environment(
     ("text", "problem"),
     [
         ("[keyring]\ndocument = false", "keyring: without a document, keys need a"),
-        ("[keyring.store]\npath = 'x'", "keyring.store.type: is required; accepted: file, sql"),
+        (
+            "[keyring.store]\npath = 'x'",
+            "keyring.store.type: is required; accepted: file, folder, sql",
+        ),
         ("[keyring.store]\ntype = 'sqk'", "keyring.store.type: unknown keyring store 'sqk'"),
         ("[keyring.store]\ntype = 'sql'", "keyring.store.url: is required"),
         ("[keyring]\nstore = 'sql'", "2: keyring.store: expected a table, got str 'sql'"),

@@ -22,36 +22,51 @@ the group `sealwire.codecs`; its other keys become keyword arguments.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sealwire.codecs import (
     CodecChain,
-    CodecKind,
     CodecObserver,
     CompressionCodec,
+    DecodeCounters,
     EncryptionCodec,
     PayloadCodec,
+    PolicyMode,
+    TenantEncryptionCodec,
+    decode_only,
     observed,
 )
+from sealwire.codecs.payload_storage import PayloadStorage
+from sealwire.codecs.read_also import AnyEncryptionCodec, encryption_parts
+from sealwire.config_file import read_sections
 from sealwire.converter import CompositePayloadConverter, DataConverter
+from sealwire.envelope_options import BoundEnvelopeOptions, EnvelopeOptions
 from sealwire.errors import ConfigurationError
-from sealwire.key_options import PROVIDERS, STORES, WRAPPERS, KeyringOptions
-from sealwire.keys import KeyProvider, Keyring, KeyringAdmin, KeyringStore, KeyWrapper
+from sealwire.key_options import KeyringOptions
+from sealwire.keys import (
+    BlindIndex,
+    DataKeys,
+    Keyring,
+    KeyringAdmin,
+    TenantKeyrings,
+)
 from sealwire.options import (
     CompressionOptions,
     ConverterOptions,
     EncryptionOptions,
     RemoteOptions,
     ServerOptions,
-    observer_named,
 )
-from sealwire.plugs import Plugs
-from sealwire.schema import TableReader
+from sealwire.storage_options import StorageOptions
+from sealwire.temporal_options import TemporalOptions
+from sealwire.tenant_options import TenantOptions
 
 __all__ = [
     "DEFAULT_NAME",
@@ -60,36 +75,22 @@ __all__ = [
     "Config",
     "ConverterOptions",
     "EncryptionOptions",
+    "EnvelopeOptions",
     "KeyringOptions",
     "RemoteOptions",
     "ServerOptions",
+    "StorageOptions",
+    "TemporalOptions",
+    "TenantOptions",
     "load_config",
 ]
 
+_log = logging.getLogger("sealwire.config")
+
 DEFAULT_NAME: Final = "sealwire.toml"
 ENVIRONMENT_VARIABLE: Final = "SEALWIRE_CONFIG"
-_DEFAULT_CHAIN: Final[list[dict[str, Any]]] = [{"type": "compression"}, {"type": "encryption"}]
-_SECTIONS: Final = ("namespace", "observer", "keyring", "converter", "codec", "server")
-
-_CodecOptions: TypeAlias = CompressionOptions | EncryptionOptions | RemoteOptions
-_CODECS: Final = Plugs(
-    what="codec",
-    group="sealwire.codecs",
-    own={
-        "compression": "sealwire.options:CompressionOptions",
-        "padding": "sealwire.codecs:PaddingCodec",
-        "encryption": "sealwire.options:EncryptionOptions",
-        "remote": "sealwire.options:RemoteOptions",
-    },
-    protocol=PayloadCodec,
-    methods="encode and decode",
-    extras={},
-)
-_PLUGS: Final[Mapping[Any, Plugs]] = {
-    KeyringStore: STORES,
-    KeyWrapper: WRAPPERS,
-    KeyProvider: PROVIDERS,
-}
+_CodecOptions: TypeAlias = CompressionOptions | EncryptionOptions | EnvelopeOptions | RemoteOptions
+_Shared: TypeAlias = EncryptionOptions | BoundEnvelopeOptions | RemoteOptions | PayloadCodec
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,10 @@ class Config:
         codecs: The chain, in the order of encoding; options, or codecs built in code.
         server: The codec server.
         observer: Who is told what each codec of the chain does.
+        storage: Where payloads go that are too large for the server; None for nowhere.
+        temporal: What the plugin for Temporal does beside sealing payloads.
+        write_plaintext: Dangerous: decode only, and store everything in clear. For the first step
+            of a migration, in which every program learns to read before any writes.
     """
 
     keyring: KeyringOptions = field(default_factory=KeyringOptions)
@@ -116,20 +121,35 @@ class Config:
     )
     server: ServerOptions = field(default_factory=ServerOptions)
     observer: CodecObserver | None = None
+    storage: StorageOptions | None = None
+    temporal: TemporalOptions = field(default_factory=TemporalOptions)
+    write_plaintext: bool = False
 
     def __post_init__(self) -> None:
         self.codec()  # refuses a chain that cannot work
+        if self.write_plaintext:
+            _check_plaintext(self._unobserved(self.namespace))
 
     @cached_property
     def loaded_keyring(self) -> Keyring:
         """The keyring that all codecs of this configuration share."""
         return self.keyring.keyring()
 
+    @cached_property
+    def tenant_keyrings(self) -> TenantKeyrings | None:
+        """The keyrings of all tenants, where each has its own."""
+        return self.keyring.tenant_keyrings()
+
     @property
     def admin(self) -> KeyringAdmin:
         """What creates and rotates the keys."""
+        return self.admin_of(self.keyring.tenant)
+
+    def admin_of(self, tenant: str) -> KeyringAdmin:
+        """Return what creates and rotates the keys of a tenant."""
         keyring = self.keyring
-        return KeyringAdmin(keyring.document_store, keyring.document_wrappers, keyring.tenant)
+        wrappers = keyring.wrappers_of(tenant)
+        return KeyringAdmin(keyring.document_store, wrappers, tenant, audit=keyring.audit_sink)
 
     def codec(self, namespace: str | None = None) -> CodecChain:
         """Build the chain.
@@ -147,27 +167,40 @@ class Config:
                 "or leave `namespace` out"
             )
         chain = self._unobserved(self.namespace or namespace)
-        return chain if self.observer is None else CodecChain(observed(chain, self.observer))
+        if self.observer is not None:
+            chain = CodecChain(observed(chain, self.observer))
+        return decode_only(chain) if self.write_plaintext else chain
 
     def _unobserved(self, namespace: str | None) -> CodecChain:
         return CodecChain(*(self._built(item, namespace) for item in self._shared))
 
     @cached_property
-    def _shared(self) -> tuple[EncryptionOptions | RemoteOptions | PayloadCodec, ...]:
-        """The chain with its compression built: all that is made of it shares the dictionaries."""
-        return tuple(
-            item.codec(item.source(self.loaded_keyring))
-            if isinstance(item, CompressionOptions)
-            else item
-            for item in self.codecs
-        )
+    def _shared(self) -> tuple[_Shared, ...]:
+        """The chain with what all that is made of it shares: dictionaries and data keys."""
+        return tuple(map(self._with_shared_parts, self.codecs))
 
-    def _built(
-        self, item: EncryptionOptions | RemoteOptions | PayloadCodec, namespace: str | None
-    ) -> PayloadCodec:
+    def _with_shared_parts(self, item: _CodecOptions | PayloadCodec) -> _Shared:
+        if isinstance(item, CompressionOptions):
+            return item.codec(item.source(self.loaded_keyring))
+        if isinstance(item, EnvelopeOptions):
+            return item.bound(self.keyring, self.loaded_keyring)
+        return item
+
+    def _built(self, item: _Shared, namespace: str | None) -> PayloadCodec:
         if isinstance(item, EncryptionOptions):
+            codec = self._sealing(item, namespace)
+            return codec if self.storage is None else self.storage.identifying(codec)
+        if isinstance(item, BoundEnvelopeOptions | RemoteOptions):
+            return item.codec(namespace)
+        return item
+
+    def _sealing(
+        self, item: EncryptionOptions, namespace: str | None
+    ) -> EncryptionCodec | TenantEncryptionCodec:
+        tenants, keyrings = self.keyring.tenants, self.tenant_keyrings
+        if tenants is None or keyrings is None:
             return item.codec(self.loaded_keyring, namespace)
-        return item.codec(namespace) if isinstance(item, RemoteOptions) else item
+        return tenants.codec(item, keyrings, namespace)
 
     async def load_keys(self) -> None:
         """Load the keys and dictionaries of the chain, to fail at start-up and not at a payload.
@@ -176,11 +209,44 @@ class Config:
             KeyLookupError: Keys cannot be loaded.
             ConfigurationError: Dictionaries cannot be loaded.
         """
+        if self.keyring.wrapping_keyring is not None:
+            await self.keyring.wrapping_keyring.ready()
         for codec in self._unobserved(self.namespace).codecs:
-            if isinstance(codec, EncryptionCodec):
-                await codec.keyring.ready()
+            for part in encryption_parts(codec):
+                await _keys_of(part).ready()
             if isinstance(codec, CompressionCodec) and codec.dictionaries is not None:
                 await codec.dictionaries.ready()
+
+    async def aclose(self) -> None:
+        """Close key providers, and what the codecs have open in the running event loop.
+
+        Whatever is used afterwards opens again.
+        """
+        self.temporal.close()
+        if self.payload_storage is not None:
+            self.payload_storage.threads.close()
+        async with AsyncExitStack() as stack:  # which goes on when one of them fails
+            for codec in self._unobserved(self.namespace).codecs:
+                part = codec.keyring if isinstance(codec, EncryptionCodec) else codec
+                close: Callable[[], Awaitable[None]] | None = getattr(part, "aclose", None)
+                if close is not None:
+                    stack.push_async_callback(close)
+
+    @property
+    def counters(self) -> DecodeCounters:
+        """What a stricter policy would have refused, in all that is made of this configuration.
+
+        Raises:
+            ConfigurationError: The chain has no `EncryptionCodec`, so nothing counts here.
+        """
+        for codec in self._unobserved(self.namespace).codecs:
+            for part in encryption_parts(codec):
+                return part.counters
+        raise ConfigurationError("no codec of the chain counts: keys and policy are elsewhere")
+
+    def blind_index(self) -> BlindIndex:
+        """Build what makes tokens for search attributes; `load_keys` comes before its use."""
+        return BlindIndex(self.loaded_keyring, self.temporal.fold_case)
 
     @property
     def accept_namespaces(self) -> frozenset[str]:
@@ -188,9 +254,16 @@ class Config:
         return frozenset(
             name
             for codec in self._unobserved(self.namespace).codecs
-            if isinstance(codec, EncryptionCodec)
-            for name in codec.policy.accept_namespaces
+            for part in encryption_parts(codec)
+            for name in part.policy.accept_namespaces
         )
+
+    @cached_property
+    def payload_storage(self) -> PayloadStorage | None:
+        """Where large payloads go; all that is made of this configuration shares its cache."""
+        if self.storage is None:
+            return None
+        return self.storage.storage(require_sealed=not self.write_plaintext)
 
     def payload_converter(self) -> CompositePayloadConverter:
         """Build the converters.
@@ -217,46 +290,25 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Config:
         ConfigurationError: The file cannot be used; the message lists every fault in it.
     """
     file = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_NAME)
-    reader = TableReader(file, _PLUGS)
-    reader.known_keys(reader.root, _SECTIONS, "")
-    namespace = reader.root.get("namespace")
-    if namespace is not None and (not isinstance(namespace, str) or not namespace):
-        reader.fault("namespace", "expected a text that is not empty")
-    # The default paths are beside the file, too, and not in the working directory.
-    paths = {"path": "keyring.json", "key_file": "keyring.key"}
-    sections: dict[str, Any] = {
-        "observer": _read_observer(reader),
-        "keyring": reader.read(KeyringOptions, {**paths, **reader.subtable("keyring")}, "keyring."),
-        "converter": reader.read(ConverterOptions, reader.subtable("converter"), "converter."),
-        "server": reader.read(ServerOptions, reader.subtable("server"), "server."),
-        "codecs": _read_chain(reader, reader.subtables("codec") or _DEFAULT_CHAIN),
-    }
-    if not reader.faults and not any(map(_may_encrypt, sections["codecs"])):
-        reader.fault("codec", 'nothing encrypts; add a [[codec]] with type = "encryption"')
-    reader.check()
+    sections = read_sections(file)
     try:
-        return Config(namespace=namespace, **sections)
+        return Config(**sections)
     except ConfigurationError as err:
         raise ConfigurationError(f"{file}: {err}") from None
 
 
-def _read_observer(reader: TableReader) -> CodecObserver | None:
-    name = reader.root.get("observer")
-    try:
-        return None if name is None else observer_named(name)
-    except ConfigurationError as err:
-        reader.fault("observer", str(err))
-        return None
+def _check_plaintext(chain: CodecChain) -> None:
+    """Say loudly that nothing is encrypted, and refuse it where plaintext is refused."""
+    for codec in chain.codecs:
+        if any(part.policy.mode is PolicyMode.STRICT for part in encryption_parts(codec)):
+            raise ConfigurationError(
+                "with write_plaintext = true everything is stored in clear, and the policy "
+                "'strict' refuses to read that: set the policy to 'migrate'"
+            )
+    _log.warning("write_plaintext = true: payloads are decoded, and everything is stored in clear")
 
 
-def _read_chain(
-    reader: TableReader, tables: list[dict[str, Any]]
-) -> tuple[_CodecOptions | PayloadCodec, ...]:
-    chain = [_CODECS.read(reader, table, f"codec[{index}]") for index, table in enumerate(tables)]
-    return tuple(item for item in chain if item is not None)
-
-
-def _may_encrypt(codec: object) -> bool:
-    # Somebody else's codec without a kind may do anything.
-    kind = getattr(codec, "kind", CodecKind.ENCRYPT)
-    return isinstance(codec, EncryptionOptions) or kind is CodecKind.ENCRYPT
+def _keys_of(part: AnyEncryptionCodec) -> Keyring | DataKeys | TenantEncryptionCodec:
+    if isinstance(part, TenantEncryptionCodec):
+        return part  # whose keys it needs first, it knows
+    return part.keyring if isinstance(part, EncryptionCodec) else part.data_keys

@@ -10,14 +10,17 @@
     │   ├── ContextMismatchError                  authentic, but sealed for another namespace
     │   ├── UnencryptedPayloadError               plaintext where only sealed payloads are accepted
     │   ├── PayloadTooLargeError                  larger than the configured limit
+    │   ├── StoredPayloadError                    external storage has not what was put there
     │   └── UnknownEncodingError                  nothing here reads this encoding
     ├── KeyLookupError                            the key is missing: ask the operator
     │   ├── KeyNotFoundError
     │   ├── KeyDisabledError
     │   ├── KeyDestroyedError
     │   └── KeyProviderUnavailableError           the keys did not come: worth retrying
+    │       └── KeyringNotFoundError              there is no keyring of this tenant, so far
     ├── DictionaryNotFoundError                   a dictionary is missing: ask the operator
-    └── CodecUnavailableError                     the codec server did not answer: worth retrying
+    ├── CodecUnavailableError                     the codec server did not answer: worth retrying
+    └── StorageUnavailableError                   the storage did not answer: worth retrying
 
 In a worker, the text of an exception is sent to the server in clear. So no message contains
 plaintext, ciphertext or key material; what a program needs to react is in the attributes.
@@ -37,9 +40,12 @@ __all__ = [
     "KeyLookupError",
     "KeyNotFoundError",
     "KeyProviderUnavailableError",
+    "KeyringNotFoundError",
     "PayloadError",
     "PayloadTooLargeError",
     "SealwireError",
+    "StorageUnavailableError",
+    "StoredPayloadError",
     "UnencryptedPayloadError",
     "UnknownEncodingError",
 ]
@@ -114,6 +120,10 @@ class PayloadTooLargeError(PayloadError):
     """A payload, once decompressed, is larger than the limits allow."""
 
 
+class StoredPayloadError(PayloadError):
+    """A payload in external storage is missing or was changed, or a reference leads elsewhere."""
+
+
 class UnknownEncodingError(PayloadError):
     """No converter or codec here reads the encoding of a payload."""
 
@@ -138,6 +148,10 @@ class KeyProviderUnavailableError(KeyLookupError):
     """The source of the keys did not answer, and the cached keys are too old to go on."""
 
 
+class KeyringNotFoundError(KeyProviderUnavailableError):
+    """The place of the keyrings was asked, and has none of this tenant; one may be made later."""
+
+
 class DictionaryNotFoundError(SealwireError):
     """No source has the dictionary that a payload was compressed with; the payload is good.
 
@@ -159,3 +173,7 @@ class DictionaryNotFoundError(SealwireError):
 
 class CodecUnavailableError(SealwireError):
     """A codec server did not answer, or could not work; the same call may succeed later."""
+
+
+class StorageUnavailableError(SealwireError):
+    """External storage did not answer; the same call may succeed later."""

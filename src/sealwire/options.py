@@ -16,6 +16,7 @@ from sealwire.codecs import (
     CodecObserver,
     CompressionCodec,
     CompressionRule,
+    DecodeCounters,
     DecodePolicy,
     Dictionaries,
     DictionarySource,
@@ -177,6 +178,9 @@ class EncryptionOptions:
     context: Mapping[str, str] = field(default_factory=dict[str, str])
     accept_context: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     key_aliases: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    _counters: DecodeCounters = field(
+        default_factory=DecodeCounters, init=False, repr=False, compare=False
+    )
 
     def codec(self, keyring: Keyring, namespace: str | None) -> EncryptionCodec:
         """Build the codec."""
@@ -187,7 +191,13 @@ class EncryptionOptions:
             self.accept_context,
         )
         return EncryptionCodec(
-            keyring, namespace, policy, self.format, self.context, self.key_aliases
+            keyring,
+            namespace,
+            policy,
+            self.format,
+            self.context,
+            self.key_aliases,
+            counters=self._counters,
         )
 
 
@@ -259,12 +269,15 @@ class ServerOptions:
         port: The port; 0 for any free one.
         origin: The one web page that may ask from a browser: the Web UI's address.
         token_file: A private file with the bearer token.
+        accept_tenants: Where each tenant has a keyring, whose payloads it decodes; empty for those
+            of `accept_tenants` in `[keyring.tenants]`.
     """
 
     host: str = "127.0.0.1"
     port: int = 8081
     origin: str = "http://127.0.0.1:8233"
     token_file: Path | None = None
+    accept_tenants: frozenset[str] | Literal["any"] = frozenset()
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

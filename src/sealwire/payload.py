@@ -28,6 +28,7 @@ __all__ = [
     "ENCRYPTION_CONTEXT",
     "ENCRYPTION_KEY_ID",
     "ENCRYPTION_PREFIX",
+    "ENCRYPTION_WRAPPED_KEY",
     "MESSAGE_TYPE",
     "Encoding",
     "Payload",
@@ -41,6 +42,7 @@ MESSAGE_TYPE: Final = "messageType"
 ENCRYPTION_PREFIX: Final = "encryption-"
 ENCRYPTION_KEY_ID: Final = "encryption-key-id"
 ENCRYPTION_CONTEXT: Final = "encryption-context"
+ENCRYPTION_WRAPPED_KEY: Final = "encryption-wrapped-key"
 CONTENT_ID: Final = "encryption-content-id"
 
 
@@ -62,6 +64,7 @@ class Encoding:
     SNAPPY: Final = b"binary/snappy"
     PADDED: Final = b"binary/padded"
     SEALED: Final = b"binary/sealed-v1"
+    ENVELOPED: Final = b"binary/enveloped-v1"
     ENCRYPTED: Final = b"binary/encrypted"
 
 

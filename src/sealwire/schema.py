@@ -54,6 +54,7 @@ class TableReader:
         self.path = path
         self.plugs = plugs or {}
         self.faults: list[str] = []
+        self._secret: set[str] = set()  # places whose values no message may show
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -124,6 +125,7 @@ class TableReader:
             if item.init and not item.name.startswith("_") and item.name in hints
         }
         self.known_keys(table, options, place)
+        self._secret |= {f"{place}{key}" for key, item in options.items() if not item.repr}
         arguments = {
             key: self._value(hints[key], table[key], f"{place}{key}")
             for key in options
@@ -154,11 +156,14 @@ class TableReader:
             return value
         if origin in (Union, types.UnionType):
             # A file can say a text where code may also give a function.
-            (inner,) = (
+            choices = [
                 item
                 for item in arguments
                 if item is not type(None) and get_origin(item) is not Callable
-            )
+            ]
+            # And a text can be one of a few words where else there is a list.
+            words = [item for item in choices if get_origin(item) is Literal]
+            inner = words[0] if words and isinstance(value, str) else choices[0]
             return self._value(inner, value, place)
         if origin is tuple and (is_dataclass(arguments[0]) or arguments[0] in self.plugs):
             tables = self._of_type(value, list, place, "a list of tables")
@@ -190,7 +195,8 @@ class TableReader:
     def _of_type(self, value: Any, expected: type[Any], place: str, described: str) -> Any:
         if type(value) is expected:
             return value
-        self.fault(place, f"expected {described}, got {_describe(value)}")
+        found = type(value).__name__ if place in self._secret else _describe(value)
+        self.fault(place, f"expected {described}, got {found}")
         return expected()
 
 

@@ -26,12 +26,15 @@ from sealwire.codecs import (
     CompressionRule,
     DecodePolicy,
     EncryptionCodec,
+    EnvelopeEncryptionCodec,
     PaddingCodec,
     PayloadCodec,
     PolicyMode,
+    ReadAlsoCodec,
 )
-from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
+from sealwire.keys import DataKeys, Key, Keyring, KeySuite, StaticKeyProvider
 from sealwire.payload import Payload
+from sealwire.testing import ScriptedKeyWrapper
 from sealwire.testing.codecs import PayloadCodecConformance
 
 ROOT = bytes(range(200, 232))
@@ -144,6 +147,27 @@ class TestInterop(PayloadCodecConformance):
 
     def foreign(self) -> list[Payload]:
         return FOREIGN
+
+
+# One for all codecs: in production it is a key in a KMS, which all processes share.
+KEK = ScriptedKeyWrapper()
+
+
+class TestEnveloped(PayloadCodecConformance):
+    """`binary/enveloped-v1`, each codec with data keys of its own."""
+
+    def codec(self) -> PayloadCodec:
+        return EnvelopeEncryptionCodec(DataKeys(KEK), namespace="default")
+
+
+class TestEnvelopedBesideAKeyring(PayloadCodecConformance):
+    """`binary/enveloped-v1`, where the sealed format is read, too."""
+
+    def codec(self) -> PayloadCodec:
+        return ReadAlsoCodec(
+            EnvelopeEncryptionCodec(DataKeys(KEK), namespace="default"),
+            EncryptionCodec(keyring(), namespace="default"),
+        )
 
 
 class TestChain(PayloadCodecConformance):

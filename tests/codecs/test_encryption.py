@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealwire import tlv
 from sealwire.codecs import (
     DecodeCounters,
     DecodePolicy,
@@ -696,7 +697,7 @@ def test_bytes_that_are_no_text_equal_no_context() -> None:
     metadata = {
         "encoding": b"binary/sealed-v1",
         "encryption-key-id": b"k1",
-        "encryption-context": sealed.pack({b"namespace": b"default", b"team": b"\xff"}),
+        "encryption-context": tlv.pack({b"namespace": b"default", b"team": b"\xff"}),
     }
     data = sealed.seal(KEY, sealed.authenticated_context(metadata), PLAIN.SerializeToString())
     outer = Payload(metadata=metadata, data=data)
@@ -769,7 +770,8 @@ def test_a_codec_shows_its_configuration_alone() -> None:
 
     assert (
         f"EncryptionCodec(keyring={codec.keyring!r}, namespace='default', "
-        f"policy={codec.policy!r}, format='sealed-v1', context={{'team': 'billing'}})"
+        f"policy={codec.policy!r}, format='sealed-v1', context={{'team': 'billing'}}, "
+        "content_ids=None)"
     ) == repr(codec)
 
 
@@ -787,6 +789,7 @@ def test_codecs_of_one_configuration_are_equal() -> None:
         replace(used, format="interop"),
         replace(used, context={"team": "billing"}),
         replace(used, key_aliases={"alias": "i1"}),
+        replace(used, content_ids=1024),
     ):
         assert other != used
 

@@ -18,6 +18,7 @@ from sealwire.codecs import (
     CompressionCodec,
     DecodePolicy,
     EncryptionCodec,
+    EnvelopeEncryptionCodec,
     PolicyMode,
     SyncPayloadCodec,
     observed,
@@ -25,8 +26,9 @@ from sealwire.codecs import (
 from sealwire.codecs.otel import OpenTelemetryObserver
 from sealwire.config import load_config
 from sealwire.errors import ConfigurationError, DecryptError
-from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
+from sealwire.keys import DataKeys, Key, Keyring, KeySuite, StaticKeyProvider
 from sealwire.payload import Payload
+from sealwire.testing import ScriptedKeyWrapper
 
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b"attack at dawn" * 100)
 
@@ -124,6 +126,17 @@ def test_a_round_trip_is_recorded(metrics: Metrics) -> None:
         ("EncryptionCodec", "encode", "k"): 2,
         ("EncryptionCodec", "decode", "k"): 2,
     } == metrics.points("sealwire.codec.key.usage")
+
+
+def test_data_keys_are_one_series(metrics: Metrics) -> None:
+    """Each process makes a new one each hour, and series are for good."""
+    kek = ScriptedKeyWrapper()
+    for _ in range(3):
+        envelope = EnvelopeEncryptionCodec(DataKeys(kek), "default")
+        observed(envelope, metrics.observer).encode_sync([PLAIN])
+
+    expected = {("EnvelopeEncryptionCodec", "encode", "data-key"): 3}
+    assert expected == metrics.points("sealwire.codec.key.usage")
 
 
 def test_an_error_is_recorded_by_its_class(metrics: Metrics) -> None:

@@ -110,7 +110,7 @@ async def test_every_other_context_is_an_old_one(namespace: str) -> None:
 
 
 @pytest.mark.parametrize("new", ["a", "z"])
-@pytest.mark.parametrize("suite", KeySuite)
+@pytest.mark.parametrize("suite", [KeySuite.SEALED, KeySuite.INTEROP])
 async def test_every_other_key_is_an_old_one(suite: KeySuite, new: str) -> None:
     """Ids have no order: what the active key did not encrypt is encrypted anew, in both formats."""
     old_key = Key("m", bytes(range(100, 132)), suite=suite)

@@ -92,6 +92,16 @@ def test_every_vector_holds(check: Callable[[Path], Checked], file: Path) -> Non
         ("interop", "message", "message data inner"),
         ("interop", "metadata", "metadata inner"),
         ("interop", "data", "data"),
+        ("enveloped-v1", "data_key", "kid CK CONTEXT wraps metadata data inner"),
+        ("enveloped-v1", "kid", "kid"),
+        ("enveloped-v1", "tenant", "CONTEXT wraps metadata data inner"),
+        ("enveloped-v1", "salt", "data"),
+        ("enveloped-v1", "inner", "message data"),
+        ("enveloped-v1", "CK", "CK"),
+        ("enveloped-v1", "CONTEXT", "CONTEXT"),
+        ("enveloped-v1", "message", "message"),
+        ("enveloped-v1", "metadata", "metadata inner"),
+        ("enveloped-v1", "data", "data"),
     ],
 )
 def test_a_wrong_positive_is_noticed(

@@ -79,7 +79,8 @@ def refuse_leak(err: SealwireError, secrets: Iterable[bytes], public: Iterable[P
         text
         for payload in public
         for name, value in payload.metadata.items()
-        for text in (name.encode(), value)
+        # The fuzzer finds out how they are shown, quotes and all.
+        for text in (name.encode(), value, repr(value)[1:].encode())
     ]
     for secret in secrets:
         for window in _windows(secret):

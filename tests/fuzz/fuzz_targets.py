@@ -11,6 +11,7 @@ from typing import Final
 
 from fuzz_checks import examine
 from fuzz_documents import answer, dictionaries, keys, wire
+from fuzz_enveloped import enveloped_codec, envelopes
 from fuzz_inputs import (
     HEADER,
     INTEROP_ROOT,
@@ -78,6 +79,11 @@ def sealed() -> Run:
     return codec_target(codec, sealings(), PayloadError, KeyLookupError)
 
 
+def enveloped() -> Run:
+    """The enveloped format, strictly."""
+    return codec_target(enveloped_codec(), envelopes(), PayloadError, KeyLookupError)
+
+
 def interop() -> Run:
     """The interop format with aliases, while plaintext is being migrated."""
     aliases = {"": "interop-1", "test": "sealed-1", INTEROP_ROOT.decode(): "interop-1"}
@@ -116,6 +122,7 @@ TARGETS: Final[Mapping[str, Callable[[], Run]]] = {
     "compression": compression,
     "padding": padding,
     "sealed": sealed,
+    "enveloped": enveloped,
     "interop": interop,
     "chain": chain,
     "values": values,

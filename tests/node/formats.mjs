@@ -4,9 +4,17 @@
 // A payload, the protobuf message `temporal.api.common.v1.Payload`, is {metadata, data, sizes}:
 // a Map from names to Buffers, a Buffer, and the sizes of the external payloads, numbers.
 
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  timingSafeEqual,
+} from "node:crypto";
 
 const LABEL = Buffer.from("sealwire/sealed-v1\0");
+const ENVELOPED_LABEL = Buffer.from("sealwire/enveloped-v1\0");
+const WRAPPER_LABEL = Buffer.from("sealwire/local-wrapper-v1\0");
 const SCHEME = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
 const SALT = 24;
 const COMMITMENT = 32;
@@ -20,6 +28,13 @@ const SEALED_NAMES = [
   "encryption-key-id",
   "encryption-context",
   "encryption-content-id",
+];
+
+const ENVELOPED_NAMES = [
+  "encoding",
+  "encryption-key-id",
+  "encryption-wrapped-key",
+  "encryption-context",
 ];
 
 // Why a payload is refused; the name is that of the published errors.
@@ -43,12 +58,12 @@ export function tlv(pairs) {
   return Buffer.concat([u32(sorted.length), ...items]);
 }
 
-// The pairs of `encryption-context`.
-function parseContext(data) {
+// The pairs of `encryption-context`, or of another TLV of at most 4096 bytes.
+function parseTlv(data, most = 16) {
   const items = [];
   let at = 4;
   const count = data.length < 4 || data.length > 4096 ? Infinity : data.readUInt32BE(0);
-  if (count > 16) throw new Refused("DecryptError");
+  if (count > most) throw new Refused("DecryptError");
   for (let index = 0; index < 2 * count; index += 1) {
     if (at + 4 > data.length) throw new Refused("DecryptError");
     const end = at + 4 + data.readUInt32BE(at);
@@ -135,19 +150,21 @@ export function contentId(root, kid, { metadata, data }) {
   return hmac.update(tlv(entries)).update(data).digest();
 }
 
-export function authenticated(metadata) {
+export function authenticated(metadata, label = LABEL) {
   const entries = [...metadata].map(([name, value]) => [Buffer.from(name), value]);
-  return Buffer.concat([LABEL, tlv(entries)]);
+  return Buffer.concat([label, tlv(entries)]);
 }
 
-export function encryptGcm(key, nonce, plain) {
+export function encryptGcm(key, nonce, plain, associated = EMPTY) {
   const cipher = createCipheriv(`aes-${key.length * 8}-gcm`, key, nonce, { authTagLength: TAG });
+  cipher.setAAD(associated);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-function decryptGcm(key, nonce, sealed) {
+function decryptGcm(key, nonce, sealed, associated = EMPTY) {
   if (sealed.length < TAG) throw new Refused("DecryptError");
   const cipher = createDecipheriv(`aes-${key.length * 8}-gcm`, key, nonce, { authTagLength: TAG });
+  cipher.setAAD(associated);
   cipher.setAuthTag(sealed.subarray(-TAG));
   try {
     return Buffer.concat([cipher.update(sealed.subarray(0, -TAG)), cipher.final()]);
@@ -192,15 +209,19 @@ function decryptChunks(key, context, data) {
   return Buffer.concat(output);
 }
 
+function admit({ metadata, data }, decoder) {
+  if ([...metadata.keys()].some((name) => name.startsWith("encryption-"))) {
+    throw new Refused("DecryptError");
+  }
+  if (decoder.policy === "strict") throw new Refused("UnencryptedPayloadError");
+  return { metadata, data, sizes: [] };
+}
+
 // `keys` is a Map from an id to {suite, bytes}.
 export function decode({ metadata, data }, keys, decoder) {
   const encoding = metadata.get("encoding")?.toString("latin1");
   if (encoding !== "binary/sealed-v1" && encoding !== "binary/encrypted") {
-    if ([...metadata.keys()].some((name) => name.startsWith("encryption-"))) {
-      throw new Refused("DecryptError");
-    }
-    if (decoder.policy === "strict") throw new Refused("UnencryptedPayloadError");
-    return { metadata, data, sizes: [] };
+    return admit({ metadata, data }, decoder);
   }
   const kid = (metadata.get("encryption-key-id") ?? EMPTY).toString("latin1");
   if (!KEY_ID.test(kid)) throw new Refused("DecryptError");
@@ -222,12 +243,78 @@ function decodeSealed(metadata, data, root, kid, decoder) {
   const key = derive(root, "content-key", kid, 32);
   const inner = parse(decryptChunks(key, authenticated(metadata), data));
   const context = metadata.get("encryption-context");
-  const pairs = context === undefined ? [] : parseContext(context);
+  checkContext(context, decoder);
+  return inner;
+}
+
+function checkContext(context, decoder) {
+  const pairs = context === undefined ? [] : parseTlv(context);
   const namespace = pairs.find(([name]) => name.equals(Buffer.from("namespace")))?.[1].toString();
   const accepted = [decoder.namespace, ...decoder.accept_namespaces];
   if (namespace === undefined ? decoder.require_context : !accepted.includes(namespace)) {
     throw new Refused("ContextMismatchError");
   }
+}
+
+// The key of a local key file is a Buffer of 32 bytes.
+export function wrapperName(key) {
+  const digest = createHash("sha256").update(WRAPPER_LABEL).update(key).digest();
+  return `local:${digest.toString("hex", 0, 8)}`;
+}
+
+function binding(tenant) {
+  return Buffer.concat([WRAPPER_LABEL, Buffer.from(`enveloped-v1/${tenant}`)]);
+}
+
+export function wrapDataKey(key, dataKey, tenant, nonce) {
+  return Buffer.concat([nonce, encryptGcm(key, nonce, dataKey, binding(tenant))]);
+}
+
+export function dataKeyId(dataKey) {
+  const info = Buffer.concat([ENVELOPED_LABEL, Buffer.from("key-id")]);
+  return `dk-${hkdfExpand(dataKey, info, 16).toString("hex")}`;
+}
+
+export function envelopedContentKey(dataKey) {
+  const info = Buffer.from(`content-key\0${dataKeyId(dataKey)}`);
+  return hkdfExpand(dataKey, Buffer.concat([ENVELOPED_LABEL, info]), 32);
+}
+
+export function envelopedContext(metadata) {
+  return authenticated(metadata, ENVELOPED_LABEL);
+}
+
+function parseWraps(data) {
+  const pairs = parseTlv(data, 4).map(([name, wrapped]) => {
+    const text = name.toString();
+    const shown = text && !/(?! )[\p{C}\p{Z}]/u.test(text) && Buffer.from(text).equals(name);
+    if (!shown || name.length > 512 || !wrapped.length) throw new Refused("DecryptError");
+    return [text, wrapped];
+  });
+  if (!pairs.length) throw new Refused("DecryptError");
+  return new Map(pairs);
+}
+
+// `keyFiles` is an array of the keys of local key files.
+export function decodeEnveloped({ metadata, data }, keyFiles, tenant, decoder) {
+  if (metadata.get("encoding")?.toString("latin1") !== "binary/enveloped-v1") {
+    return admit({ metadata, data }, decoder);
+  }
+  const kid = metadata.get("encryption-key-id")?.toString("latin1") ?? "";
+  const known = [...metadata.keys()].every((name) => ENVELOPED_NAMES.includes(name));
+  if (!known || !/^dk-[0-9a-f]{32}$/.test(kid) || data.length < SALT + COMMITMENT + TAG) {
+    throw new Refused("DecryptError");
+  }
+  const wraps = parseWraps(metadata.get("encryption-wrapped-key") ?? EMPTY);
+  const key = keyFiles.find((item) => wraps.has(wrapperName(item)));
+  if (key === undefined) throw new Refused("KeyNotFoundError");
+  const wrapped = wraps.get(wrapperName(key));
+  const sealed = wrapped.subarray(NONCE);
+  const dataKey = decryptGcm(key, wrapped.subarray(0, NONCE), sealed, binding(tenant));
+  if (dataKeyId(dataKey) !== kid) throw new Refused("DecryptError");
+  const context = envelopedContext(metadata);
+  const inner = parse(decryptChunks(envelopedContentKey(dataKey), context, data));
+  checkContext(metadata.get("encryption-context"), decoder);
   return inner;
 }
 

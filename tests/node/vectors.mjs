@@ -14,13 +14,19 @@ import {
   Refused,
   authenticated,
   contentId,
+  dataKeyId,
   decode,
+  decodeEnveloped,
   derive,
   encryptChunks,
   encryptGcm,
+  envelopedContentKey,
+  envelopedContext,
   parse,
   serialize,
   tlv,
+  wrapDataKey,
+  wrapperName,
 } from "./formats.mjs";
 
 const MAX_DECOMPRESSED = 2 ** 20; // bytes
@@ -131,6 +137,44 @@ const positive = {
     }
     return fields;
   },
+
+  "binary/enveloped-v1"(vector) {
+    const dataKey = bytesOf(vector.data_key);
+    const inner = payloadOf(vector.inner);
+    const wraps = vector.wraps.map(({ key, nonce }) => {
+      const wrapped = wrapDataKey(bytesOf(key), dataKey, vector.tenant, bytesOf(nonce));
+      return { key, name: wrapperName(bytesOf(key)), nonce, wrapped: wrapped.toString("hex") };
+    });
+    const named = wraps.map(({ name, wrapped }) => [Buffer.from(name), bytesOf(wrapped)]);
+    const metadata = new Map([
+      ["encoding", Buffer.from("binary/enveloped-v1")],
+      ["encryption-key-id", Buffer.from(dataKeyId(dataKey))],
+      ["encryption-wrapped-key", tlv(named)],
+    ]);
+    if (vector.context !== null) {
+      const pairs = vector.context.map((pair) => pair.map((text) => Buffer.from(text)));
+      metadata.set("encryption-context", tlv(pairs));
+    }
+    const key = envelopedContentKey(dataKey);
+    const context = envelopedContext(metadata);
+    const message = serialize(inner);
+    const data = encryptChunks(key, context, message, bytesOf(vector.salt));
+    const outer = { metadata: metadataOf(vector.metadata), data };
+    // Each key file opens it alone.
+    const opened = vector.wraps.map(({ key: file }) =>
+      outcome(() => plain(decodeEnveloped(outer, [bytesOf(file)], vector.tenant, vector.decoder))),
+    );
+    return {
+      kid: [vector.kid, dataKeyId(dataKey)],
+      CK: [vector.CK, key.toString("hex")],
+      CONTEXT: [vector.CONTEXT, context.toString("hex")],
+      wraps: [vector.wraps, wraps],
+      message: [bytesOf(vector.message).toString("hex"), message.toString("hex")],
+      metadata: [vector.metadata, hexed(metadata)],
+      data: [vector.data, published(data, vector.data)],
+      inner: [vector.wraps.map(() => plain(inner)), opened],
+    };
+  },
 };
 
 function hexed(metadata) {
@@ -140,7 +184,11 @@ function hexed(metadata) {
 function negative(vector, positives) {
   const payload = payloadOf(vector, positives);
   const decoder = vector.decoder ?? { policy: "strict" };
-  const found = outcome(() => plain(decode(payload, keysOf(vector.keys), decoder)));
+  const decodeIt = () =>
+    "key_files" in vector
+      ? decodeEnveloped(payload, vector.key_files.map((key) => bytesOf(key)), vector.tenant, decoder)
+      : decode(payload, keysOf(vector.keys), decoder);
+  const found = outcome(() => plain(decodeIt()));
   return { error: [vector.error, found] };
 }
 

@@ -114,6 +114,18 @@ def build() -> Json:
         positive("the longest key id", kid="k" * 200),
         positive("every sign of a key id", kid="0Az._:/@+=-"),
         positive("a content id", data=b"a large document", with_content_id=True),
+        positive(
+            "a content id over several entries",
+            data=b"{}",
+            inner_metadata={
+                "messageType": b"temporal.api.common.v1.Payload",
+                "encoding": b"json/protobuf",
+                "": b"\x00\xff",
+            },
+            with_content_id=True,
+        ),
+        positive("a content id over several chunks", length=32768, with_content_id=True),
+        positive("a content id, and no context", context=None, with_content_id=True),
         positive("external payloads", external=[1_048_576, 0, 2**40], inner_metadata=JSON),
         positive(
             "several entries inside",

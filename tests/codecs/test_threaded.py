@@ -1,0 +1,256 @@
+"""A codec whose large payloads are worked on in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sealwire.codecs import (
+    CodecChain,
+    CodecEvent,
+    CodecKind,
+    CompressionCodec,
+    EncryptionCodec,
+    PayloadCodec,
+    RemoteCodec,
+    ThreadedCodec,
+    Threads,
+    observed,
+)
+from sealwire.errors import CodecUnavailableError, ConfigurationError, DecryptError
+from sealwire.keys import Key, Keyring, StaticKeyProvider
+from sealwire.payload import Payload
+from sealwire.testing import PayloadCodecConformance
+
+TENANT = contextvars.ContextVar("TENANT", default="nobody")
+LARGE = Payload(metadata={"encoding": b"binary/plain"}, data=os.urandom(300_000))
+SMALL = Payload(metadata={"encoding": b"binary/plain"}, data=b"small")
+
+
+def chain() -> CodecChain:
+    keyring = Keyring(StaticKeyProvider(Key("k", bytes(range(200, 232)))))
+    return CodecChain(CompressionCodec(), EncryptionCodec(keyring, namespace="default"))
+
+
+class TestThreaded(PayloadCodecConformance):
+    """A chain, all of it in threads."""
+
+    def codec(self) -> PayloadCodec:
+        return ThreadedCodec(chain(), size=1)
+
+
+class TestOneThread(PayloadCodecConformance):
+    """A chain of which some is in the only thread."""
+
+    def codec(self) -> PayloadCodec:
+        return ThreadedCodec(chain(), size=1000, threads=Threads(1))
+
+
+@dataclass
+class Noting:
+    """A codec that notes in which thread and context it is called."""
+
+    calls: list[tuple[str, bool, str]] = field(default_factory=list[tuple[str, bool, str]])
+    kind: CodecKind = CodecKind.COMPRESS
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return self.encode_sync(payloads)
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return self.decode_sync(payloads)
+
+    def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        self.note("encode")
+        return list(payloads)
+
+    def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        self.note("decode")
+        return list(payloads)
+
+    def note(self, name: str) -> None:
+        here = threading.current_thread() is threading.main_thread()
+        self.calls.append((name, here, TENANT.get()))
+
+
+async def test_only_large_payloads_leave_the_event_loop() -> None:
+    """What is smaller than `size` is worked on where it is, and what is not, in a thread."""
+    noting = Noting()
+    codec = ThreadedCodec(noting, size=300_000)
+    for payload in (SMALL, LARGE):
+        assert [payload] == await codec.decode(await codec.encode([payload]))
+    assert [True, True, False, False] == [here for _, here, _ in noting.calls]
+
+
+async def test_the_payloads_of_a_group_count_together() -> None:
+    """Many small payloads in one group are as much work as a large one."""
+    noting = Noting()
+    codec = ThreadedCodec(noting, size=100)
+    await codec.encode([SMALL] * 19)
+    await codec.encode([SMALL] * 20)
+    assert [True, False] == [here for _, here, _ in noting.calls]
+
+
+async def test_what_a_small_frame_becomes_counts() -> None:
+    """A zstd frame of a few kilobytes that stands for two megabytes is decompressed in a thread."""
+    data = os.urandom(3_000) + bytes(2_000_000)
+    large = Payload(metadata={"encoding": b"binary/plain"}, data=data)
+    compress = CompressionCodec()
+    (small,) = await compress.encode([large])
+    assert len(small.data) < 4_000
+    events: list[str] = []
+
+    class Observer:
+        def observe(self, event: CodecEvent) -> None:
+            here = threading.current_thread() is threading.main_thread()
+            events.append(f"{event.codec} {event.operation} {here}")
+
+    codec = ThreadedCodec(observed(compress, Observer()))
+    lie = Payload(metadata={"encoding": b"binary/zstd"}, data=b"(\xb5/\xfd" + bytes(2_000))
+    assert [large] == await codec.decode([small])
+    with suppress(Exception):
+        await codec.decode([lie])  # no frame: nothing to look at, and refused as ever
+    assert ["CompressionCodec decode False", "CompressionCodec decode True"] == events
+
+
+async def test_a_thread_has_the_context_of_the_caller() -> None:
+    """Context variables, such as a trace, are those of the task that called."""
+    noting = Noting()
+    codec = ThreadedCodec(noting, size=1)
+    token = TENANT.set("acme")
+    await codec.encode([LARGE])
+    TENANT.reset(token)
+    assert [("encode", False, "acme")] == noting.calls
+
+
+async def test_codecs_that_need_a_loop_stay_there() -> None:
+    """A codec without synchronous methods, and a remote one, are not put into a thread."""
+
+    class Asynchronous:
+        async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+            asyncio.get_running_loop()
+            assert threading.current_thread() is threading.main_thread()
+            return list(payloads)
+
+        decode = encode
+
+    codec = ThreadedCodec(CodecChain(Asynchronous()), size=1)
+    assert [LARGE] == await codec.decode(await codec.encode([LARGE]))
+    with pytest.raises(ConfigurationError, match="no encode_sync"):
+        codec.encode_sync([LARGE])
+
+    class NoThreads(Threads):
+        async def run(self, function: Any, *arguments: object) -> Any:
+            raise AssertionError(f"{function} was put into a thread")
+
+    remote = ThreadedCodec(RemoteCodec("http://127.0.0.1:1", retries=0), 1, NoThreads())
+    with pytest.raises(CodecUnavailableError):
+        await remote.encode([LARGE])
+
+
+async def test_errors_arrive_as_they_are() -> None:
+    """What the codec raises in a thread reaches the caller, with its data."""
+    codec = ThreadedCodec(chain(), size=1)
+    sealed = await codec.encode([LARGE, LARGE])
+    sealed[1].data = sealed[1].data[:-1] + bytes([sealed[1].data[-1] ^ 1])
+    with pytest.raises(DecryptError) as caught:
+        await codec.decode(sealed)
+    assert (1, "k") == (caught.value.index, caught.value.key_id)
+
+
+async def test_a_cancelled_call_that_waits_is_never_made() -> None:
+    """With its only thread busy, a call that is cancelled leaves no work behind."""
+    threads = Threads(1)
+    busy, go_on = threading.Event(), threading.Event()
+
+    def block() -> None:
+        busy.set()
+        go_on.wait(10)
+
+    blocking = asyncio.create_task(threads.run(block))
+    await asyncio.to_thread(busy.wait, 10)
+    noting = Noting()
+    waiting = asyncio.create_task(ThreadedCodec(noting, 1, threads).encode([LARGE]))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    await blocking
+    await threads.run(lambda: None)  # whatever was in the queue before it is done
+    assert [] == noting.calls
+
+
+async def test_a_closed_pool_opens_again() -> None:
+    """After `close` the threads end, and the next call has new ones."""
+    threads = Threads(2)
+    old = await threads.run(threading.current_thread)
+    threads.close()
+    threads.close()
+    await asyncio.to_thread(old.join, 10)
+    assert not old.is_alive()
+    assert await threads.run(threading.get_ident) != threading.get_ident()
+    threads.close()
+
+
+async def test_without_threads_the_work_is_done_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the system gives no thread, the caller does the work."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert await Threads(1).run(threading.get_ident) == threading.get_ident()
+
+
+def test_clones_share_threads_and_kind() -> None:
+    """A codec for a namespace has the threads of the codec it was made from."""
+    keyring = Keyring(StaticKeyProvider(Key("k", bytes(range(200, 232)))))
+    codec = ThreadedCodec(EncryptionCodec(keyring))
+    context: Any = type("Context", (), {"namespace": "default"})()
+    bound = codec.with_context(context)
+    assert bound is not codec
+    assert bound.threads is codec.threads
+    assert bound.with_context(context) is bound
+    assert bound.kind is CodecKind.ENCRYPT
+    with pytest.raises(ConfigurationError, match="encrypt twice"):
+        CodecChain(codec, bound)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_and_numbers_are_checked(size: int) -> None:
+    """Neither a size nor a number of threads may be less than one."""
+    with pytest.raises(ConfigurationError):
+        ThreadedCodec(chain(), size=size)
+    with pytest.raises(ConfigurationError):
+        Threads(size)
+
+
+async def test_the_loop_goes_on_while_a_large_payload_is_sealed() -> None:
+    """While eight megabytes are encrypted and decrypted, the event loop gets its turn."""
+    large = Payload(metadata={"encoding": b"binary/plain"}, data=os.urandom(8_000_000))
+    codec = ThreadedCodec(chain())
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    sealed = await codec.encode([large])
+    encoding, turns = turns, 0
+    assert [large] == await codec.decode(sealed)
+    counting.cancel()
+    # The pieces are 30; a codec in the event loop leaves it no more than two or three turns.
+    assert min(encoding, turns) > 10
