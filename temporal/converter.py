@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.converter import (
     DataConverter,
     DefaultFailureConverter,
-    DefaultFailureConverterWithEncodedAttributes,
     DefaultPayloadConverter,
     PayloadCodec,
     PayloadConverter,
@@ -19,10 +19,14 @@ from temporalio.converter import (
     WithSerializationContext,
 )
 
-from sealwire.codecs import CodecChain
+from sealwire.codecs import CodecChain, ThreadedCodec
 from sealwire.config import Config
 from sealwire.converter import CompositePayloadConverter
 from sealwire.errors import ConfigurationError
+
+from .failures import failure_converter_class
+from .storage import configured_storage
+from .system import is_answer, marked, refuse_marked, refusing_marked
 
 
 class SealwirePayloadConverter(PayloadConverter):
@@ -32,8 +36,12 @@ class SealwirePayloadConverter(PayloadConverter):
     than the default one is a subclass, see `payload_converter_class`.
     """
 
-    def __init__(self) -> None:
-        self._composite = self._build()
+    refuses_marked: ClassVar[bool] = True  # see `refusing_marked`
+
+    @cached_property
+    def _composite(self) -> CompositePayloadConverter:
+        # On first use: the SDK makes several instances for each task of a workflow, and uses one.
+        return self._build()
 
     @staticmethod
     def _build() -> CompositePayloadConverter:
@@ -55,6 +63,7 @@ class SealwirePayloadConverter(PayloadConverter):
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
         """Convert payloads back; where the hint is `RawValue`, the payload itself is wanted."""
+        refuse_marked(payloads)
         if type_hints and RawValue in type_hints:
             hints = [*type_hints, *[None] * (len(payloads) - len(type_hints))]
             return [
@@ -83,29 +92,31 @@ def payload_converter_class(config: Config) -> type[SealwirePayloadConverter]:
 
 
 class SealwireCodec(PayloadCodec, WithSerializationContext):
-    """A `CodecChain` as the SDK's payload codec.
+    """A chain of codecs as the SDK's payload codec.
 
     Args:
-        chain: The codecs.
-        config: What they were built from.
+        codec: What does the work.
+        config: What it was built from.
     """
 
-    def __init__(self, chain: CodecChain, config: Config | None = None) -> None:
-        self.chain = chain
+    def __init__(self, codec: CodecChain | ThreadedCodec, config: Config | None = None) -> None:
+        self.codec = codec
         self.config = config
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Encode with the chain."""
-        return await self.chain.encode(payloads)
+        """Encode with the codec."""
+        return await self.codec.encode(payloads)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decode with the chain."""
-        return await self.chain.decode(payloads)
+        """Decode with the codec; the server's answer to the SDK itself is never encoded."""
+        if len(payloads) == 1 and is_answer(payloads[0]):
+            return [marked(payloads[0])]
+        return await self.codec.decode(payloads)
 
     def with_context(self, context: SerializationContext) -> Self:
         """Return the codec for `context`; itself when its namespace is the configured one."""
-        chain = self.chain.with_context(context)
-        return self if chain is self.chain else type(self)(chain, self.config)
+        codec = self.codec.with_context(context)
+        return self if codec is self.codec else type(self)(codec, self.config)
 
 
 def data_converter(
@@ -113,11 +124,11 @@ def data_converter(
 ) -> DataConverter:
     """Build the SDK's data converter, or complete an existing one.
 
-    What somebody else has chosen is kept: a payload converter (pydantic's, for example) or a
-    failure converter that is not the SDK's default.
+    What somebody else has chosen is kept: a payload converter (pydantic's, for example), which from
+    then on refuses what no codec has opened, or a failure converter that is not the SDK's default.
 
     Args:
-        config: The chain, the keys and the converters.
+        config: The chain, the keys, the converters, and `[temporal]`.
         namespace: The client's namespace. Without it and without one in `config`, only payloads
             for which the SDK tells the namespace can be sealed.
         existing: What to complete.
@@ -135,11 +146,12 @@ def data_converter(
     failures = base.failure_converter_class
     return replace(
         base,
-        payload_codec=SealwireCodec(config.codec(namespace), config),
+        payload_codec=SealwireCodec(config.temporal.threaded(config.codec(namespace)), config),
         payload_converter_class=payload_converter_class(config)
         if converters is DefaultPayloadConverter
-        else converters,
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes
+        else refusing_marked(converters),
+        failure_converter_class=failure_converter_class(config)
         if failures is DefaultFailureConverter
         else failures,
+        external_storage=configured_storage(config, namespace, base.external_storage),
     )

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from temporalio.client import Client, ClientConfig
-from temporalio.converter import DataConverter
+from temporalio.client import Client, ClientConfig, WorkflowHistory
+from temporalio.common import HeaderCodecBehavior
+from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.service import ConnectConfig, ServiceClient
-from temporalio.worker import ReplayerConfig, WorkerConfig, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker import Replayer, ReplayerConfig, Worker, WorkerConfig, WorkflowReplayResult
 
+from sealwire.codecs.protocol import REPLAY_NAMESPACE
 from sealwire.config import Config, load_config
-from sealwire.errors import ConfigurationError
+from sealwire.errors import ConfigurationError, SealwireError
 
 from .converter import SealwireCodec, data_converter
+from .guard import CodecGuard, check_codec
+from .sandbox import sandbox_runner
 
-PASSTHROUGH_MODULES: Final = (
-    # A generated `__repr__` uses a `threading.local`, which the sandbox forbids; and typing's
-    # caches keep the classes of 128 copies of the package alive, 40 MB.
-    "attr",
-    "attrs",
-    "cryptography",
-    "msgspec",
-    "numpy",
-    "pandas",
-    "polars",
-    "pyarrow",
-    "sealwire",
-    "zstandard",
-)
-"""What the workflow sandbox must not import again.
-
-Most have compiled parts that do not survive it. A name that is not installed does nothing.
-"""
+_HEADERS: Final[Mapping[str, HeaderCodecBehavior]] = {
+    "none": HeaderCodecBehavior.NO_CODEC,
+    "workflow": HeaderCodecBehavior.WORKFLOW_ONLY_CODEC,
+    "all": HeaderCodecBehavior.CODEC,
+}
 
 
 class SealwirePlugin(SimplePlugin):
@@ -44,7 +37,9 @@ class SealwirePlugin(SimplePlugin):
 
     Give it to `Client.connect`; workers inherit it from their client. It sets the payload and
     failure converters where they are the SDK's defaults, the codec, and the modules that pass
-    through the workflow sandbox, and it loads the keys before the client is used.
+    through the workflow sandbox. It loads the keys before the client is used, and closes what is
+    open when the last worker of an event loop has stopped. A client that goes on opens it again;
+    a program without workers may call `plugin.config.aclose()`.
 
     Args:
         config: A `Config`, or the path of a file for `load_config`; None for its default.
@@ -63,8 +58,9 @@ class SealwirePlugin(SimplePlugin):
     ) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
         self._namespace = namespace
+        self._running: Counter[asyncio.AbstractEventLoop] = Counter()
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the SDK's bare Callable
-            "sealwire.SealwirePlugin", workflow_runner=_pass_through
+            "sealwire.SealwirePlugin", workflow_runner=sandbox_runner
         )
 
     async def connect_service_client(
@@ -89,7 +85,11 @@ class SealwirePlugin(SimplePlugin):
         """
         config = super().configure_client(config)
         namespace = config.get("namespace", "default")
-        config["data_converter"] = self._complete(config.get("data_converter"), namespace)
+        later = _after(self, config.get("plugins", ()))
+        config["data_converter"] = self._complete(config.get("data_converter"), namespace, later)
+        config["header_codec_behavior"] = self._headers(config.get("header_codec_behavior"))
+        others = [item for item in config.get("interceptors", ()) if type(item) is not CodecGuard]
+        config["interceptors"] = [*others, CodecGuard(config)]
         return config
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
@@ -107,12 +107,73 @@ class SealwirePlugin(SimplePlugin):
         return super().configure_worker(config)
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
-        """Set the replayer's data converter and sandbox."""
+        """Set the replayer's data converter and sandbox.
+
+        Raises:
+            ConfigurationError: The replayer has another codec, or another namespace than the
+                configuration or the plugin says.
+        """
         config = super().configure_replayer(config)
-        config["data_converter"] = self._complete(config.get("data_converter"), self._namespace)
+        namespace = self._replayed(config.get("namespace", REPLAY_NAMESPACE))
+        config["data_converter"] = self._complete(config.get("data_converter"), namespace)
+        config["header_codec_behavior"] = self._headers(config.get("header_codec_behavior"))
         return config
 
-    def _complete(self, existing: DataConverter | None, namespace: str | None) -> DataConverter:
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
+        """Load the keys before the worker's first task, and close them after its last.
+
+        Raises:
+            KeyLookupError: The keys cannot be loaded.
+        """
+        async with self._in_use():
+            try:
+                await self.config.load_keys()
+            except SealwireError:
+                await _start_and_stop(worker, next)
+                raise
+            await next(worker)
+
+    @asynccontextmanager
+    async def run_replayer(
+        self,
+        replayer: Replayer,
+        histories: AsyncIterator[WorkflowHistory],
+        next: Callable[  # noqa: A002 - the SDK's name
+            [Replayer, AsyncIterator[WorkflowHistory]],
+            AbstractAsyncContextManager[AsyncIterator[WorkflowReplayResult]],
+        ],
+    ) -> AsyncGenerator[AsyncIterator[WorkflowReplayResult]]:
+        """Load the keys before the first history, and close them after the last.
+
+        Raises:
+            KeyLookupError: The keys cannot be loaded.
+            ConfigurationError: Another plugin has taken the codec away.
+        """
+        check_codec(replayer.config(active_config=True).get("data_converter"))
+        async with self._in_use():
+            await self.config.load_keys()
+            async with next(replayer, histories) as results:
+                yield results
+
+    @asynccontextmanager
+    async def _in_use(self) -> AsyncGenerator[None]:
+        """Close the configuration when nobody in this event loop uses it any more."""
+        loop = asyncio.get_running_loop()
+        self._running[loop] += 1
+        try:
+            yield
+        finally:
+            self._running[loop] -= 1
+            if not self._running[loop]:
+                del self._running[loop]
+                await self.config.aclose()
+
+    def _complete(
+        self,
+        existing: DataConverter | None,
+        namespace: str | None,
+        later: Iterable[object] = (),
+    ) -> DataConverter:
         codec = existing.payload_codec if existing is not None else None
         if existing is not None and isinstance(codec, SealwireCodec):
             # The configuration of another client was copied; the namespace may be another one.
@@ -121,13 +182,50 @@ class SealwirePlugin(SimplePlugin):
                     "the client has a sealwire plugin with another configuration already"
                 )
             existing = dataclasses.replace(existing, payload_codec=None)
-        return data_converter(self.config, namespace, existing)
+        made = data_converter(self.config, namespace, existing)
+        if any(map(_chooses_converter, later)):
+            # It may insist on finding the SDK's default, or its own, where it puts its own.
+            theirs = (existing or DataConverter.default).payload_converter_class
+            return dataclasses.replace(made, payload_converter_class=theirs)
+        return made
+
+    def _headers(self, chosen: HeaderCodecBehavior | None) -> HeaderCodecBehavior:
+        """Return what the configuration says, unless the code has chosen something."""
+        if chosen in (None, HeaderCodecBehavior.NO_CODEC):
+            return _HEADERS[self.config.temporal.headers]
+        return chosen
+
+    def _replayed(self, stated: str) -> str | None:
+        if stated in (REPLAY_NAMESPACE, self._namespace):
+            return self._namespace
+        if self._namespace is not None:
+            raise ConfigurationError(
+                f"the plugin is for the namespace {self._namespace!r}, and the replayer for "
+                f"{stated!r}: leave one of them out"
+            )
+        return stated
 
 
-def _pass_through(runner: WorkflowRunner | None) -> WorkflowRunner:
-    if runner is None:
-        runner = SandboxedWorkflowRunner()
-    if not isinstance(runner, SandboxedWorkflowRunner):
-        return runner
-    restrictions = runner.restrictions.with_passthrough_modules(*PASSTHROUGH_MODULES)
-    return dataclasses.replace(runner, restrictions=restrictions)
+def _after(plugin: object, plugins: Iterable[object]) -> list[object]:
+    """Return the plugins that the SDK asks after `plugin`."""
+    found = list(plugins)
+    return found[found.index(plugin) + 1 :] if plugin in found else []
+
+
+def _chooses_converter(plugin: object) -> bool:
+    """Tell whether a plugin puts a payload converter in the place of the SDK's default."""
+    change = plugin.data_converter if isinstance(plugin, SimplePlugin) else None
+    if not callable(change):
+        return False  # a whole data converter takes ours away, which the guard reports
+    try:
+        chosen = change(DataConverter.default)
+    except Exception:  # noqa: BLE001 - it may well want something else, and says so when asked
+        return False
+    return chosen.payload_converter_class is not DefaultPayloadConverter
+
+
+async def _start_and_stop(worker: Worker, run: Callable[[Worker], Awaitable[None]]) -> None:
+    """Let a worker run that has been told to stop; without that, who waits for its end hangs."""
+    stopped = asyncio.create_task(worker.shutdown())
+    await run(worker)
+    await stopped

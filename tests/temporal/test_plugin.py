@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, ClientConfig
-from temporalio.common import RawValue
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.client import Client, ClientConfig, WorkflowHistory
+from temporalio.common import HeaderCodecBehavior, RawValue
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
+from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import (
     ActivitySerializationContext,
     DataConverter,
     DefaultFailureConverter,
-    DefaultFailureConverterWithEncodedAttributes,
+    DefaultPayloadConverter,
     PayloadCodec,
     WorkflowSerializationContext,
 )
-from temporalio.worker import ReplayerConfig, UnsandboxedWorkflowRunner
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import Replayer, ReplayerConfig, UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from sealwire.config import Config
 from sealwire.errors import ConfigurationError, ContextMismatchError
 from sealwire.temporal import (
     PASSTHROUGH_MODULES,
+    EncodedFailureConverter,
     SealwireCodec,
     SealwirePayloadConverter,
     SealwirePlugin,
     data_converter,
+    sandbox_runner,
 )
 
 MakeConfig = Callable[..., Awaitable[Config]]
@@ -56,7 +61,7 @@ async def test_defaults_are_replaced(make_config: MakeConfig) -> None:
     made = plugin.configure_client(client_config(DataConverter.default))["data_converter"]
     assert isinstance(made.payload_codec, SealwireCodec)
     assert issubclass(made.payload_converter_class, SealwirePayloadConverter)
-    assert DefaultFailureConverterWithEncodedAttributes is made.failure_converter_class
+    assert EncodedFailureConverter is made.failure_converter_class
 
 
 async def test_a_chosen_converter_is_kept(make_config: MakeConfig) -> None:
@@ -70,7 +75,7 @@ async def test_a_chosen_converter_is_kept(make_config: MakeConfig) -> None:
     )
     plugin = SealwirePlugin(await make_config())
     made = plugin.configure_client(client_config(theirs))["data_converter"]
-    assert PydanticPayloadConverter is made.payload_converter_class
+    assert issubclass(made.payload_converter_class, PydanticPayloadConverter)
     assert Failures is made.failure_converter_class
     assert isinstance(made.payload_codec, SealwireCodec)
 
@@ -114,6 +119,168 @@ async def test_the_sandbox_lets_our_modules_pass(make_config: MakeConfig) -> Non
     config = ReplayerConfig()
     config["workflow_runner"] = plain
     assert plain is plugin.configure_replayer(config).get("workflow_runner")
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "expected"),
+    [
+        ("none", HeaderCodecBehavior.NO_CODEC, HeaderCodecBehavior.NO_CODEC),
+        ("workflow", HeaderCodecBehavior.NO_CODEC, HeaderCodecBehavior.WORKFLOW_ONLY_CODEC),
+        ("all", HeaderCodecBehavior.NO_CODEC, HeaderCodecBehavior.CODEC),
+        ("none", HeaderCodecBehavior.CODEC, HeaderCodecBehavior.CODEC),
+        ("all", HeaderCodecBehavior.WORKFLOW_ONLY_CODEC, HeaderCodecBehavior.WORKFLOW_ONLY_CODEC),
+    ],
+)
+async def test_headers_are_as_configured(
+    make_config: MakeConfig,
+    text: str,
+    chosen: HeaderCodecBehavior,
+    expected: HeaderCodecBehavior,
+) -> None:
+    """`headers` decides for clients and replayers, unless the code has chosen something."""
+    plugin = SealwirePlugin(await make_config(f'[temporal]\nheaders = "{text}"\n'))
+    client = client_config(DataConverter.default)
+    client["header_codec_behavior"] = chosen
+    assert expected is plugin.configure_client(client)["header_codec_behavior"]
+    replayer = ReplayerConfig(header_codec_behavior=chosen)
+    assert expected is plugin.configure_replayer(replayer).get("header_codec_behavior")
+
+
+class AgentsConverter(DefaultPayloadConverter):
+    """A payload converter that another plugin insists on."""
+
+
+def agents_converter(converter: DataConverter | None) -> DataConverter:
+    """What the plugin for the OpenAI Agents SDK does with a data converter."""
+    if converter is None:
+        return DataConverter(payload_converter_class=AgentsConverter)
+    if converter.payload_converter_class is DefaultPayloadConverter:
+        return replace(converter, payload_converter_class=AgentsConverter)
+    if not isinstance(converter.payload_converter_class(), AgentsConverter):
+        raise ValueError("the payload converter must be an AgentsConverter")
+    return converter
+
+
+def agents_plugin() -> SimplePlugin:
+    return SimplePlugin("agents", data_converter=agents_converter)  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("ours_first", [True, False])
+async def test_plugins_that_choose_a_converter_come_before_or_after(
+    temporal_server: str, make_config: MakeConfig, ours_first: bool
+) -> None:
+    """Their payload converter is used and the codec is ours, in either order."""
+    plugins: list[Any] = [agents_plugin(), SealwirePlugin(await make_config())]
+    for other in (OpenTelemetryPlugin(), None):
+        plugins = [*plugins, other] if other else plugins[:2]
+        order = list(reversed(plugins)) if ours_first else plugins
+        client = await Client.connect(temporal_server, plugins=order)
+        assert issubclass(client.data_converter.payload_converter_class, AgentsConverter)
+        assert isinstance(client.data_converter.payload_codec, SealwireCodec)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("ours_first", [True, False])
+async def test_plugins_that_choose_no_converter_leave_ours(
+    temporal_server: str, make_config: MakeConfig, ours_first: bool
+) -> None:
+    """OpenTelemetry's plugin adds interceptors; a function may change something else."""
+
+    class Failures(DefaultFailureConverter):
+        pass
+
+    def change(converter: DataConverter | None) -> DataConverter:
+        return replace(converter or DataConverter.default, failure_converter_class=Failures)
+
+    other = SimplePlugin("other", data_converter=change)  # pyright: ignore[reportUnknownMemberType]
+    plugins: list[Any] = [OpenTelemetryPlugin(), other, SealwirePlugin(await make_config())]
+    order = list(reversed(plugins)) if ours_first else plugins
+    client = await Client.connect(temporal_server, plugins=order)
+    assert issubclass(client.data_converter.payload_converter_class, SealwirePayloadConverter)
+    assert Failures is client.data_converter.failure_converter_class
+    assert client.config(active_config=True)["interceptors"]
+
+
+@pytest.mark.server
+async def test_a_codec_that_comes_later_is_refused(
+    temporal_server: str, make_config: MakeConfig
+) -> None:
+    """A plugin that takes our codec away, replaces or wraps it, is refused before it is used."""
+
+    def wrap(converter: DataConverter | None) -> DataConverter:
+        return replace(converter or DataConverter.default, payload_codec=Reverse())
+
+    whole = replace(DataConverter.default, payload_codec=Reverse())
+    ours = SealwirePlugin(await make_config(), namespace="default")
+    for theirs, instead in (
+        (pydantic_data_converter, "none"),
+        (whole, "Reverse"),
+        (wrap, "Reverse"),
+    ):
+        other = SimplePlugin("other", data_converter=theirs)  # pyright: ignore[reportUnknownMemberType]
+        with pytest.raises(ConfigurationError, match=f"{instead}; put SealwirePlugin after it"):
+            await Client.connect(temporal_server, plugins=[ours, other])
+        replayer = Replayer(workflows=[Nothing], plugins=[ours, other])
+        with pytest.raises(ConfigurationError, match=f"{instead}; put SealwirePlugin after it"):
+            async with replayer.workflow_replay_iterator(no_histories()):
+                pass
+
+
+@workflow.defn
+class Nothing:
+    @workflow.run
+    async def run(self) -> None:
+        pass
+
+
+async def no_histories() -> AsyncGenerator[WorkflowHistory]:
+    return
+    yield
+
+
+@pytest.mark.server
+async def test_pydantic_s_converter_goes_with_ours(
+    temporal_server: str, make_config: MakeConfig
+) -> None:
+    """The data converter of `contrib.pydantic`, given to the client or by a plugin before ours."""
+    before = SimplePlugin("pydantic", data_converter=pydantic_data_converter)  # pyright: ignore[reportUnknownMemberType]
+    ours = SealwirePlugin(await make_config())
+    for client in (
+        await Client.connect(
+            temporal_server, data_converter=pydantic_data_converter, plugins=[ours]
+        ),
+        await Client.connect(temporal_server, plugins=[before, ours]),
+    ):
+        assert issubclass(client.data_converter.payload_converter_class, PydanticPayloadConverter)
+        (payload,) = await client.data_converter.encode([{"a": 1}])
+        assert payload.metadata["encoding"] == b"binary/sealed-v1"
+
+
+async def test_a_replayer_may_state_its_namespace(make_config: MakeConfig) -> None:
+    """The namespace of a replayer is the plugin's, its own, or that of the configuration."""
+    config = await make_config()
+    own = ReplayerConfig(namespace="payments")
+    made = SealwirePlugin(config).configure_replayer(own).get("data_converter")
+    assert made is not None
+    (payload,) = await made.encode(["x"])
+    assert b"payments" in payload.metadata["encryption-context"]
+
+    with pytest.raises(ConfigurationError, match="leave one of them out"):
+        SealwirePlugin(config, namespace="orders").configure_replayer(
+            ReplayerConfig(namespace="payments")
+        )
+    fixed = SealwirePlugin(await make_config('namespace = "orders"\n', name="fixed"))
+    with pytest.raises(ConfigurationError, match=r"orders.*payments"):
+        fixed.configure_replayer(ReplayerConfig(namespace="payments"))
+
+
+def test_the_sandbox_is_there_without_the_plugin() -> None:
+    """`sandbox_runner` completes the SDK's sandbox, or makes one."""
+    for runner in (None, SandboxedWorkflowRunner()):
+        made = sandbox_runner(runner)
+        assert isinstance(made, SandboxedWorkflowRunner)
+        assert set(PASSTHROUGH_MODULES) <= made.restrictions.passthrough_modules
 
 
 async def test_a_worker_of_a_plain_client_is_refused(

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,15 @@ AT_ONCE: Final = 10
 # Blocks of memory that a run may leave behind. A plan that is kept is more than ten, a copy of the
 # models' module more than five hundred. Measured are two at most, with the SDK's converter too.
 BLOCKS: Final = 6
+
+
+@pytest.fixture(autouse=True)
+def only_new_objects() -> Generator[None]:
+    """Leaves out what earlier tests have made: to look at all of it would take minutes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,30 @@ async def test_nothing_of_a_run_is_stored_in_clear(
     assert {b"binary/sealed-v1"} == {item.metadata["encoding"] for item in payloads} - system
 
 
+async def test_payloads_that_carry_their_keys_need_no_keyring(
+    temporal_server: str, make_config: MakeConfig, unique: str
+) -> None:
+    """In envelope mode a run is as unreadable, and a client with the key file alone reads it."""
+    worker = await make_config('[[codec]]\ntype = "envelope"\n', "worker")
+    reader = await make_config('[[codec]]\ntype = "envelope"\n', "reader")
+    worker.keyring.path.unlink()
+    reader.keyring.path.unlink()
+    reader.keyring.key_file.write_bytes(worker.keyring.key_file.read_bytes())
+    client = await Client.connect(temporal_server, plugins=[SealwirePlugin(worker)])
+    other = await Client.connect(temporal_server, plugins=[SealwirePlugin(reader)])
+    plain = await Client.connect(temporal_server)
+    async with running(client, unique):
+        _, result = await run_everything(client, unique)
+        messages = await stored(plain, unique)
+
+    assert set() == found(messages)
+    handle: Handle = other.get_workflow_handle(unique)
+    assert result == await handle.result()
+    payloads = [payload for message in messages for _, payload in find_payloads(message)]
+    system = {b"json/plain", b"json/protobuf"}  # what the server and the SDK write for themselves
+    assert {b"binary/enveloped-v1"} == {item.metadata["encoding"] for item in payloads} - system
+
+
 async def test_the_same_run_in_clear_shows_every_marker(temporal_server: str, unique: str) -> None:
     """The search finds all markers under the default converter, so that the test above can fail."""
     client = await Client.connect(temporal_server)

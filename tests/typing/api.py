@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, assert_type
 
 from temporalio.client import Client
 from temporalio.converter import DataConverter as TemporalDataConverter
-from temporalio.converter import JSONPlainPayloadConverter
+from temporalio.converter import FailureConverter, JSONPlainPayloadConverter
 from temporalio.converter import PayloadCodec as TemporalCodec
+from temporalio.worker import WorkflowRunner
 
 import sealwire
 from sealwire.codecs import (
@@ -15,12 +17,17 @@ from sealwire.codecs import (
     CompressionCodec,
     DecodePolicy,
     EncryptionCodec,
+    EnvelopeEncryptionCodec,
     PaddingCodec,
     PayloadCodec,
     PolicyMode,
+    ReadAlsoCodec,
     RemoteCodec,
     SyncPayloadCodec,
+    ThreadedCodec,
+    Threads,
 )
+from sealwire.config import TemporalOptions
 from sealwire.converter import (
     CompositePayloadConverter,
     CustomType,
@@ -33,8 +40,23 @@ from sealwire.converter import (
     default_converters,
 )
 from sealwire.converter.arrow import ArrowConverter
-from sealwire.keys import Key, KeyProvider, Keyring, KeyState, KeySuite, StaticKeyProvider
-from sealwire.temporal import SealwirePlugin, data_converter
+from sealwire.keys import (
+    DataKeys,
+    Key,
+    KeyProvider,
+    Keyring,
+    KeyState,
+    KeySuite,
+    LocalKeyWrapper,
+    StaticKeyProvider,
+)
+from sealwire.temporal import (
+    ClearFailureConverter,
+    EncodedTypeFailureConverter,
+    SealwirePlugin,
+    data_converter,
+    sandbox_runner,
+)
 
 
 def protocols(keyring: Keyring, foreign: TemporalCodec) -> None:
@@ -43,8 +65,14 @@ def protocols(keyring: Keyring, foreign: TemporalCodec) -> None:
         CompressionCodec(),
         PaddingCodec(),
         EncryptionCodec(keyring),
+        EnvelopeEncryptionCodec(DataKeys(LocalKeyWrapper(Path("keyring.key")))),
+        ReadAlsoCodec(
+            EncryptionCodec(keyring),
+            EnvelopeEncryptionCodec(DataKeys([LocalKeyWrapper(Path("keyring.key"))])),
+        ),
         RemoteCodec("http://127.0.0.1:8081"),
         CodecChain(),
+        ThreadedCodec(CodecChain(), threads=Threads(2)),
     ]
     mixed: list[PayloadCodec] = [*sync, foreign]
     assert_type(CodecChain(*mixed), CodecChain)
@@ -107,4 +135,8 @@ async def temporal() -> None:
     config = sealwire.load_config("sealwire.toml")
     assert_type(config, sealwire.Config)
     await Client.connect("localhost:7233", plugins=[SealwirePlugin(config)])
+    assert_type(sandbox_runner(), WorkflowRunner)
+    failures: list[type[FailureConverter]] = [ClearFailureConverter, EncodedTypeFailureConverter]
+    assert_type(TemporalOptions(failures="encode-type"), TemporalOptions)
+    assert_type(failures[0](), FailureConverter)
     assert_type(data_converter(config, "default"), TemporalDataConverter)

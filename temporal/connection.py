@@ -1,0 +1,79 @@
+"""Connect a command to a server, as its user has set up Temporal's own tools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
+
+from sealwire.errors import ConfigurationError
+
+_TIMEOUT: Final = 20.0  # seconds until a server that does not answer is given up
+_FIXES: Final = {
+    RPCStatusCode.NOT_FOUND: "check --namespace",
+    RPCStatusCode.PERMISSION_DENIED: "these credentials need permission to read the namespace",
+    RPCStatusCode.UNAUTHENTICATED: "check the API key or the client certificate",
+    RPCStatusCode.UNAVAILABLE: "it may answer later",
+    RPCStatusCode.RESOURCE_EXHAUSTED: "it limits requests: try later",
+    RPCStatusCode.DEADLINE_EXCEEDED: "it may answer later",
+}
+
+
+async def connect(
+    namespace: str, *, address: str | None = None, profile: str | None = None
+) -> Client:
+    """Connect without a codec, so that payloads stay as they are stored.
+
+    Args:
+        namespace: Which namespace.
+        address: Host and port; None for what the variables `TEMPORAL_*` or Temporal's own
+            configuration file say.
+        profile: A profile of that file.
+
+    Raises:
+        ConfigurationError: There is no connection; the message says what to look at.
+    """
+    try:
+        options = ClientConfig.load_client_connect_config(profile)
+    except Exception as err:  # noqa: BLE001 - its text may quote a line with an API key
+        raise ConfigurationError(
+            "the configuration of Temporal's client cannot be used "
+            f"({type(err).__name__}): look at the variables TEMPORAL_* and temporal.toml"
+        ) from None
+    target = address or options.get("target_host") or "localhost:7233"
+    options["target_host"], options["namespace"] = target, namespace
+    problem = ""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await Client.connect(**options)
+    except TimeoutError:
+        problem = f"no answer within {_TIMEOUT:g} seconds"
+    except (RuntimeError, ValueError) as err:
+        problem = str(err)[:500]
+    raise ConfigurationError(
+        f"cannot connect to the Temporal server at {target}: {problem}; name another one with "
+        "--address or TEMPORAL_ADDRESS"
+    )
+
+
+@asynccontextmanager
+async def explained(client: Client) -> AsyncGenerator[None]:
+    """Turn what the server refuses in this block into errors that name the next step.
+
+    Raises:
+        ConfigurationError: It refused, or did not answer.
+    """
+    try:
+        yield
+    except RPCError as err:
+        fix = _FIXES.get(err.status)
+        raise ConfigurationError(
+            f"the Temporal server at {client.service_client.config.target_host} refuses: "
+            + err.message[:300].rstrip(".")
+            + (f"; {fix}" if fix else "")
+        ) from None

@@ -1,0 +1,43 @@
+"""What the workflow sandbox must not import again."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+PASSTHROUGH_MODULES: Final = (
+    # A generated `__repr__` uses a `threading.local`, which the sandbox forbids; and typing's
+    # caches keep the classes of 128 copies of the package alive, 40 MB.
+    "attr",
+    "attrs",
+    "cryptography",
+    "msgspec",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "sealwire",
+    "zstandard",
+)
+"""What the workflow sandbox must not import again.
+
+Most have compiled parts that do not survive it. A name that is not installed does nothing.
+"""
+
+
+def sandbox_runner(runner: WorkflowRunner | None = None) -> WorkflowRunner:
+    """Return the sandbox with what sealwire needs, for a worker or replayer without the plugin.
+
+    Args:
+        runner: What to complete; None for the SDK's sandbox. A runner of another kind, which has
+            no sandbox or one of its own, is returned as it is.
+    """
+    if runner is None:
+        runner = SandboxedWorkflowRunner()
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner
+    restrictions = runner.restrictions.with_passthrough_modules(*PASSTHROUGH_MODULES)
+    return dataclasses.replace(runner, restrictions=restrictions)
