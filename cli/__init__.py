@@ -1,6 +1,6 @@
 """The `sealwire` command.
 
-- `sealwire keys init | rotate | import | list`: the keyring,
+- `sealwire keys init | rotate | list | check | …`: the keyring, and what still needs its keys,
 - `sealwire serve`: the codec server for the Web UI and the `temporal` command,
 - `sealwire demo`: sealed workflows on a real server, to look at.
 

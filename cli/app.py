@@ -11,6 +11,7 @@ from .demo import demo
 from .dictionaries import dictionaries
 from .keys import keys
 from .serve import serve
+from .storage import storage
 
 app = typer.Typer(
     name="sealwire",
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(keys, name="keys")
 app.add_typer(dictionaries, name="dict")
+app.add_typer(storage, name="storage")
 app.command()(serve)
 app.command()(demo)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+import os
+import sys
+from typing import Any, Final, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -30,9 +32,23 @@ def print_json(value: Any) -> None:
 
 def print_error(problem: str) -> None:
     """Say what went wrong; the text names the next step."""
-    err.print(Text.assemble(("sealwire: ", "bold red"), problem))
+    err.print(Text.assemble(("sealwire: ", "bold red"), _visible(problem)))
 
 
 def print_note(text: str) -> None:
     """Say something that is not a result."""
-    err.print(text, markup=False)
+    err.print(_visible(text), markup=False)
+
+
+def _visible(text: str) -> str:
+    # A server's words may be in it, and must not command the terminal.
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text
+    )
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once: the SDK's native part may crash in the orderly way."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import signal
 import sys
@@ -59,10 +58,7 @@ def demo(
         code = asyncio.run(_demo(keep=keep, started=time.monotonic()))
     except KeyboardInterrupt:  # how --keep ends
         code = 0 if keep else 130
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The SDK's native part may crash while the interpreter winds down.
-    os._exit(code)
+    console.leave(code)
 
 
 async def _demo(*, keep: bool, started: float) -> int:

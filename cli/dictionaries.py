@@ -56,7 +56,7 @@ def train(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Histories from `temporal workflow show --output json`, or folders of payloads.",
         ),
     ],
@@ -105,6 +105,8 @@ def train(
 def list_dictionaries(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List the dictionaries and their states."""
     admin, path = _admin(load_config(config))
+    if not path.exists():
+        raise ConfigurationError(f"there is no {path}; `sealwire dict init` makes one")
     found = asyncio.run(admin.dictionaries())
     if as_json:
         console.print_json({"dictionaries": rows(found)})

@@ -12,14 +12,16 @@ from typing import Annotated
 
 import typer
 
-from sealwire.config import load_config
+from sealwire.config import Config, load_config
 from sealwire.errors import ConfigurationError
+from sealwire.keys import KeyringAdmin, KeySuite
 from sealwire.keys.admin import PROPAGATION
 from sealwire.keys.files import read_private
 
 from . import console
-from .keys_admin import AuditLog, administrator, iso, minute, row
+from .keys_admin import AuditLog, administrator, iso, show
 from .keys_bundle import export, import_keys
+from .keys_check import check
 from .keys_lifecycle import (
     cancel_destruction,
     destroy,
@@ -28,17 +30,14 @@ from .keys_lifecycle import (
     promote,
     schedule_destruction,
 )
+from .keys_tenants import add_tenant_commands
+from .keys_wrappers import check_key_files, rewrap
 from .options import DEFAULT_CONFIG, AsJson, ConfigPath, duration
+from .tenant import TenantGroup
 
-keys = typer.Typer(help="Create, change and list the keys of a keyring.", no_args_is_help=True)
-keys.command()(promote)
-keys.command()(disable)
-keys.command()(enable)
-keys.command("schedule-destruction")(schedule_destruction)
-keys.command("cancel-destruction")(cancel_destruction)
-keys.command()(destroy)
-keys.command()(export)
-keys.command("import-bundle")(import_keys)
+keys = typer.Typer(
+    help="Create, change and list the keys of a keyring.", no_args_is_help=True, cls=TenantGroup
+)
 
 
 class KeyEncoding(StrEnum):
@@ -66,7 +65,6 @@ policy = "strict"          # refuse plaintext; "migrate" while old payloads are 
 """
 
 
-@keys.command()
 def init(
     config: ConfigPath = DEFAULT_CONFIG,
     namespace: Annotated[
@@ -79,13 +77,14 @@ def init(
     made = not config.exists()
     if made:
         line = f"namespace = {_quote(namespace)}\n" if namespace else ""
-        config.write_text(_TEMPLATE.format(namespace=line), encoding="utf-8")
+        _write(config, _TEMPLATE.format(namespace=line))
     loaded = load_config(config)
     files = loaded.keyring
-    key_files = [wrapper for wrapper in files.local_wrappers if not wrapper.path.exists()]
-    for wrapper in key_files:
-        wrapper.create()
-    key = asyncio.run(administrator(loaded, audit_log).create())
+    admin = administrator(loaded, audit_log)
+    # Beside a keyring, another key file in the place of the one that is lost would open nothing.
+    if asyncio.run(admin.store.load(admin.tenant)) is None:
+        check_key_files(loaded, make=True)
+    key = asyncio.run(admin.create())
     if as_json:
         console.print_json(
             {
@@ -98,13 +97,20 @@ def init(
         return
     table = console.table("Where", "What it is")
     table.add_row(str(config), "the configuration" + ("" if made else " (was there already)"))
-    table.add_row(files.place, f"the keyring, with the key {key.id}")
+    whose = "the keyring" if files.tenants is None else f"the keyring of {admin.tenant}"
+    table.add_row(files.place, f"{whose}, with the key {key.id}")
     for wrapper in files.local_wrappers:
         table.add_row(str(wrapper.path), "what opens the keyring: secret; without it all is lost")
     console.out.print(table)
 
 
-@keys.command()
+def _write(config: Path, text: str) -> None:
+    try:
+        config.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise ConfigurationError(f"cannot write {config}: {err.strerror}") from None
+
+
 def rotate(
     config: ConfigPath = DEFAULT_CONFIG,
     immediate: Annotated[
@@ -114,6 +120,9 @@ def rotate(
         str | None,
         typer.Option(help="Do nothing if the newest key is younger, for example 90d. For cron."),
     ] = None,
+    suite: Annotated[
+        KeySuite, typer.Option(help="What the key is for: payloads, or tokens for searching.")
+    ] = KeySuite.SEALED,
     audit_log: AuditLog = None,
     as_json: AsJson = False,
 ) -> None:
@@ -122,7 +131,8 @@ def rotate(
     age = None if if_older_than is None else duration(if_older_than)
     # Twice the refresh interval, so that every process has the key before any of them uses it.
     delay = 0.0 if immediate else max(PROPAGATION, 2 * loaded.keyring.refresh_interval)
-    result = asyncio.run(administrator(loaded, audit_log).rotate(delay=delay, if_older_than=age))
+    admin = administrator(loaded, audit_log)
+    result = asyncio.run(admin.rotate(delay=delay, if_older_than=age, suite=suite))
     if as_json:
         console.print_json(
             {
@@ -140,9 +150,10 @@ def rotate(
         console.out.print(f"nothing to do: {result.key.id} is young enough", markup=False)
 
 
-@keys.command("import")
 def import_key(
-    key_id: Annotated[str, typer.Argument(help="The key id, as the payloads name it.")],
+    key_id: Annotated[
+        str, typer.Argument(metavar="KEY", help="The key id, as the payloads name it.")
+    ],
     config: ConfigPath = DEFAULT_CONFIG,
     file: Annotated[
         Path | None, typer.Option(help="A private file with the key; else standard input.")
@@ -164,6 +175,8 @@ def import_key(
 
 
 def _material(file: Path | None, encoding: KeyEncoding) -> bytes:
+    if file is None and sys.stdin.isatty():
+        console.print_note("type or paste the key, then Enter and Ctrl-D:")
     try:
         text = sys.stdin.buffer.read() if file is None else read_private(file)
     except FileNotFoundError:
@@ -177,24 +190,39 @@ def _material(file: Path | None, encoding: KeyEncoding) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         problem = f"the key is not valid {encoding}; say how it is written with --encoding"
+        del text  # a traceback may show the variables
     raise ConfigurationError(problem)
 
 
-@keys.command("list")
 def list_keys(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List the keys and their states."""
     loaded = load_config(config)
-    found = asyncio.run(loaded.admin.keys())
-    rows = [row(found, key) for key in found.keys]
-    if as_json:
-        console.print_json({"version": found.version, "keys": rows})
-        return
-    title = f"{Path(loaded.keyring.place).name}, version {found.version}; times in UTC"
-    table = console.table("Key", "Suite", "State", "Encrypts from", title=title)
-    for key, described in zip(found.keys, rows, strict=True):
-        table.add_row(key.id, described["suite"], described["state"], minute(key.encrypt_from))
-    console.out.print(table)
+    admin = administrator(loaded, None)
+    place = Path(loaded.keyring.place).name
+    show(admin, None, place=f"{_whose(loaded, admin)}{place}, ", as_json=as_json)
+
+
+def _whose(loaded: Config, admin: KeyringAdmin) -> str:
+    return "" if loaded.keyring.tenants is None else f"{admin.tenant} in "
 
 
 def _quote(text: str) -> str:
     return json.dumps(text)  # a TOML basic string escapes what a JSON string escapes
+
+
+# In the order in which they are needed, which is that of `--help`.
+keys.command()(init)
+keys.command("list")(list_keys)
+keys.command()(rotate)
+keys.command()(promote)
+keys.command()(check)
+keys.command()(disable)
+keys.command()(enable)
+keys.command("schedule-destruction")(schedule_destruction)
+keys.command("cancel-destruction")(cancel_destruction)
+keys.command()(destroy)
+keys.command()(rewrap)
+keys.command()(export)
+keys.command("import-bundle")(import_keys)
+keys.command("import")(import_key)
+add_tenant_commands(keys)

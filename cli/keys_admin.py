@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,44 +15,48 @@ from sealwire.config import Config
 from sealwire.keys import FileAuditSink, Key, KeyringAdmin, KeySet
 
 from . import console
+from .tenant import chosen_tenant
 
 AuditLog = Annotated[
     Path | None,
     typer.Option(
         "--audit-log",
         envvar="SEALWIRE_AUDIT_LOG",
-        help="A file to which each action is appended, as a line of JSON.",
+        help="A file to which each action is appended, as a line of JSON; in place of `audit` in "
+        "the configuration.",
     ),
 ]
 
 
-def administrator(loaded: Config, audit_log: Path | None) -> KeyringAdmin:
-    """Return who may change the keyring, and records it in the file, where there is one."""
-    admin = loaded.admin
+def administrator(
+    loaded: Config, audit_log: Path | None, tenant: str | None = None
+) -> KeyringAdmin:
+    """Return who may change a keyring, and records it in the file, where there is one."""
+    admin = loaded.admin_of(tenant or chosen_tenant() or loaded.keyring.tenant)
     return admin if audit_log is None else replace(admin, audit=FileAuditSink(audit_log))
 
 
-def show(admin: KeyringAdmin, *key_ids: str, as_json: bool) -> None:
-    """Print what these keys have become."""
+def show(
+    admin: KeyringAdmin, key_ids: Collection[str] | None, *, as_json: bool, place: str = ""
+) -> None:
+    """Print what these keys, or all, have become; `place` begins the title."""
     found = asyncio.run(admin.keys())
-    rows = [row(found, key) for key in found.keys if key.id in key_ids]
+    chosen = [key for key in found.keys if key_ids is None or key.id in key_ids]
     if as_json:
+        rows = [_row(found, key) for key in chosen]
         console.print_json({"version": found.version, "keys": rows})
         return
-    table = console.table("Key", "State", "Encrypts from", "Destroyed", title="Times in UTC")
-    for key in found.keys:
-        if key.id in key_ids:
-            table.add_row(
-                key.id,
-                found.state(key, time.time()).value,
-                minute(key.encrypt_from),
-                "" if key.destroyed_at is None else minute(key.destroyed_at),
-            )
+    title = f"{place}version {found.version}; times in UTC"
+    table = console.table("Key", "Suite", "State", "Encrypts from", title=title)
+    for key in chosen:
+        state = found.state(key, time.time()).value
+        if key.destroyed_at is not None:
+            state += f"\n{minute(key.destroyed_at)}"  # a column of its own would not fit
+        table.add_row(key.id, key.suite.value, state, minute(key.encrypt_from))
     console.out.print(table)
 
 
-def row(found: KeySet, key: Key) -> dict[str, Any]:
-    """Describe a key for programs."""
+def _row(found: KeySet, key: Key) -> dict[str, Any]:
     return {
         "id": key.id,
         "state": found.state(key, time.time()).value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,13 +14,13 @@ from sealwire.config import Config, load_config
 from sealwire.errors import ConfigurationError
 from sealwire.keys import KeyLifecycle, KeyringAdmin
 from sealwire.keys.admin import PROPAGATION
-from sealwire.keys.lifecycle import MIN_RETIRED, due_keys
+from sealwire.keys.lifecycle import due_keys
 
 from . import console
 from .keys_admin import AuditLog, administrator, show
 from .options import DEFAULT_CONFIG, AsJson, ConfigPath, duration
 
-KeyId = Annotated[str, typer.Argument(help="The key id.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key id.")]
 Reason = Annotated[str, typer.Option(help="Why, for the audit event.")]
 
 
@@ -37,7 +38,7 @@ def promote(
     loaded = load_config(config)
     admin = administrator(loaded, audit_log)
     asyncio.run(_lifecycle(loaded, admin).promote(key_id, before_all_know_it=before_all_know_it))
-    show(admin, key_id, as_json=as_json)
+    show(admin, [key_id], as_json=as_json)
 
 
 def disable(
@@ -58,7 +59,7 @@ def disable(
     admin = administrator(loaded, audit_log)
     lifecycle = _lifecycle(loaded, admin)
     asyncio.run(lifecycle.disable(key_id, reason=reason, even_if_in_use=even_if_in_use))
-    show(admin, key_id, as_json=as_json)
+    show(admin, [key_id], as_json=as_json)
 
 
 def enable(
@@ -71,7 +72,7 @@ def enable(
     loaded = load_config(config)
     admin = administrator(loaded, audit_log)
     asyncio.run(_lifecycle(loaded, admin).enable(key_id))
-    show(admin, key_id, as_json=as_json)
+    show(admin, [key_id], as_json=as_json)
 
 
 def schedule_destruction(
@@ -79,12 +80,12 @@ def schedule_destruction(
     config: ConfigPath = DEFAULT_CONFIG,
     after: Annotated[str, typer.Option(help="When to destroy it; at least 7d.")] = "30d",
     min_retired: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="How long ago it must have been replaced: the age of your oldest workflows "
-            "and the retention of the namespace, together."
+            "and the retention of the namespace, together. By default the configuration's."
         ),
-    ] = f"{MIN_RETIRED / 86_400:.0f}d",
+    ] = None,
     reason: Reason = "",
     even_if_in_use: Annotated[
         bool,
@@ -96,13 +97,15 @@ def schedule_destruction(
     """Withdraw a key now, and let `destroy` erase it later."""
     loaded = load_config(config)
     admin = administrator(loaded, audit_log)
-    lifecycle = _lifecycle(loaded, admin, duration(min_retired))
+    lifecycle = _lifecycle(loaded, admin)
+    if min_retired is not None:
+        lifecycle = replace(lifecycle, min_retired=duration(min_retired))
     asyncio.run(
         lifecycle.schedule_destruction(
             key_id, after=duration(after), reason=reason, even_if_in_use=even_if_in_use
         )
     )
-    show(admin, key_id, as_json=as_json)
+    show(admin, [key_id], as_json=as_json)
 
 
 def cancel_destruction(
@@ -115,12 +118,13 @@ def cancel_destruction(
     loaded = load_config(config)
     admin = administrator(loaded, audit_log)
     asyncio.run(_lifecycle(loaded, admin).cancel_destruction(key_id))
-    show(admin, key_id, as_json=as_json)
+    show(admin, [key_id], as_json=as_json)
 
 
 def destroy(
     key_ids: Annotated[
-        list[str] | None, typer.Argument(help="The key ids; all whose time has come if none.")
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="The key ids; all whose time has come if none."),
     ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for cron.")] = False,
@@ -138,14 +142,14 @@ def destroy(
     if not erased and not as_json:
         console.out.print("nothing to do: no key is due, `sealwire keys list` shows the dates")
         return
-    show(admin, *(key.id for key in erased), as_json=as_json)
+    show(admin, [key.id for key in erased], as_json=as_json)
 
 
 def _confirm(key_ids: list[str]) -> None:
     if key_ids:
         console.print_note(
-            "This cannot be undone, and sealwire cannot see which histories on the server,\n"
-            "schedules, exports or dictionaries still need a key."
+            "This cannot be undone. `sealwire keys check KEY --scan` asks the server whether it\n"
+            "needs a key; sealwire cannot see which histories were exported or archived."
         )
     for key_id in key_ids:
         console.err.print(f"Type {key_id} to destroy it:", end=" ", markup=False)
@@ -155,8 +159,6 @@ def _confirm(key_ids: list[str]) -> None:
             )
 
 
-def _lifecycle(
-    loaded: Config, admin: KeyringAdmin, min_retired: float = MIN_RETIRED
-) -> KeyLifecycle:
+def _lifecycle(loaded: Config, admin: KeyringAdmin) -> KeyLifecycle:
     spread = 2 * loaded.keyring.refresh_interval
-    return KeyLifecycle(admin, min_retired, spread, max(PROPAGATION, spread))
+    return KeyLifecycle(admin, loaded.keyring.min_retired, spread, max(PROPAGATION, spread))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from sealwire.config import load_config
 from sealwire.errors import ConfigurationError
+from sealwire.tenant_options import serving
 
 from . import console
 from .options import DEFAULT_CONFIG, ConfigPath
@@ -37,10 +39,11 @@ def serve(
     from sealwire.server import codec_app
     from sealwire.server import serve as serve_app
 
-    loaded = load_config(config)
+    loaded = serving(load_config(config))
     options = loaded.server
     token = None if no_auth else _token(token_file or options.token_file)
     asyncio.run(loaded.load_keys())
+    _log_requests()
     app = codec_app(
         loaded.codec(),
         token=token,
@@ -56,6 +59,12 @@ def serve(
             f"codec server on {url} for {origin or options.origin} (Ctrl-C stops it)"
         ),
     )
+
+
+def _log_requests() -> None:
+    """Write a line for each request to stderr, and the warnings of other packages."""
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("sealwire").setLevel(logging.INFO)
 
 
 def _token(file: Path | None) -> BearerToken:

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,11 @@ def test_tables_fit_80_columns(tmp_path: Path) -> None:
     """No line of a table is longer than 80 characters, and no key id is broken."""
     key = succeed_json(tmp_path, "keys", "init")["key"]
     succeed(tmp_path, "keys", "rotate", "--immediate")
-    shown = succeed(tmp_path, "keys", "list")
-    assert 80 >= max(len(line) for line in shown.splitlines())
-    assert key in shown
+    withdraw = ("keys", "schedule-destruction", key, "--even-if-in-use")
+    for shown in (succeed(tmp_path, *withdraw), succeed(tmp_path, "keys", "list")):
+        assert 80 >= max(len(line) for line in shown.splitlines())
+        assert key in shown
+        assert "destroy-scheduled" in shown
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,27 @@ def test_serve_without_a_token_stays_on_this_machine(tmp_path: Path) -> None:
     run = sealwire(tmp_path, "serve", "--no-auth", "--host", "0.0.0.0", "--port", "0")  # noqa: S104
     assert 1 == run.returncode
     assert "127.0.0.1" in run.stderr
+
+
+def test_serve_logs_each_request(tmp_path: Path) -> None:
+    """Route, status and time of a request are a line on stderr; who reads payloads is recorded."""
+    succeed(tmp_path, "keys", "init")
+    command = [sys.executable, "-m", "sealwire", "serve", "--no-auth", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            [url] = re.findall(r"http://127\.0\.0\.1:\d+", server.stderr.readline())[:1]
+            urllib.request.urlopen(f"{url}/healthz", timeout=30).close()  # noqa: S310 - to 127.0.0.1
+            logged = server.stderr.readline()
+        finally:
+            server.terminate()
+    assert re.search(r"sealwire\.server GET /?healthz .* status=200 ms=", logged), logged
+
+
+def test_help_lists_the_commands_in_the_order_of_use(tmp_path: Path) -> None:
+    """A new user finds `init` first, and nothing that withdraws keys before `rotate`."""
+    listed = re.findall(r"^│ ([a-z][a-z-]+) ", succeed(tmp_path, "keys", "--help"), re.MULTILINE)
+    assert ["init", "list", "rotate", "promote"] == listed[:4]
 
 
 def test_the_demo_shows_both_sides() -> None:

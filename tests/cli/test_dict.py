@@ -295,6 +295,7 @@ def test_reseal_follows_the_keys(shop: Path) -> None:
 
 def test_init_makes_readers_ready(shop: Path) -> None:
     """After `init` there is a document that changes nothing, and `train` adds to it."""
+    assert "there is no dictionaries.json; `sealwire dict init`" in fail(shop, "dict", "list")
     assert "dictionaries.json is made" in succeed(shop, "dict", "init")
     assert {} == states(shop)
     assert "already" in fail(shop, "dict", "init")

@@ -192,3 +192,17 @@ async def test_imported_keys_have_states_too(tmp_path: Path, old: Key) -> None:
     assert KeySuite.INTEROP is key.suite
     assert "--even-if-in-use" in fail(tmp_path, "disable", key.id)
     assert "disabled" in succeed(tmp_path, "disable", key.id, "--even-if-in-use")
+
+
+def test_an_index_key_is_made_apart(tmp_path: Path) -> None:
+    """The first key for tokens works at once; interop keys are not made, but imported."""
+    sealing = succeed_json(tmp_path, "init")["key"]
+    made = succeed_json(tmp_path, "rotate", "--suite", "blind-index")
+    listed = {key["id"]: key for key in succeed_json(tmp_path, "list")["keys"]}
+    assert {sealing: "sealed-v1", made["key"]: "blind-index"} == {
+        key_id: key["suite"] for key_id, key in listed.items()
+    }
+    assert {"active"} == {key["state"] for key in listed.values()}
+    again = succeed_json(tmp_path, "rotate", "--suite", "blind-index", "--if-older-than", "365d")
+    assert (made["key"], False) == (again["key"], again["rotated"])
+    assert "import them" in fail(tmp_path, "rotate", "--suite", "interop")
