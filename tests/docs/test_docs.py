@@ -21,9 +21,13 @@ from sealwire.config import (
     CompressionOptions,
     ConverterOptions,
     EncryptionOptions,
+    EnvelopeOptions,
     KeyringOptions,
     RemoteOptions,
     ServerOptions,
+    StorageOptions,
+    TemporalOptions,
+    TenantOptions,
     load_config,
 )
 from sealwire.errors import ConfigurationError
@@ -38,12 +42,16 @@ LINKED: Final = [
 ]
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "## `[keyring]`": KeyringOptions,
+    "## `[keyring.tenants]`": TenantOptions,
     "## `[converter]`": ConverterOptions,
     '### `type = "compression"`': CompressionOptions,
     "#### `[[codec.rules]]`": CompressionRule,
     '### `type = "encryption"`': EncryptionOptions,
+    '### `type = "envelope"`': EnvelopeOptions,
     '### `type = "remote"`': RemoteOptions,
     "## `[server]`": ServerOptions,
+    "## `[storage]`": StorageOptions,
+    "## `[temporal]`": TemporalOptions,
 }
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -213,7 +221,9 @@ def test_python_blocks_compile(block: Block) -> None:
     [
         "how-to/arrays-and-tables.md",
         "how-to/custom-types.md",
+        "how-to/migrate-from-plaintext.md",
         "how-to/observe.md",
+        "how-to/search-sealed-values.md",
         "how-to/share-with-other-sdks.md",
         "how-to/use-without-temporal.md",
         "reference/what-becomes-what.md",
