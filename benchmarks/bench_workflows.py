@@ -318,26 +318,27 @@ def print_tables(results: Sequence[Result], _: Pace) -> None:
     console = Console()
     for size in SIZES:
         table = new_table(f"workflows with one activity and {size} of typed arguments")
-        for heading in ("per second", "CPU ms", "stored", "replay ms"):
+        for heading in ("per second", "CPU ms", "stored KiB", "replay ms"):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in (row for row in compared(results) if row["size"] == size):
-            cells = [_cell(row.get(name)) for name in ("rate", "cpu", "stored", "replay")]
+            units = {"rate": 1, "cpu": 1, "stored": 1024, "replay": 1}
+            cells = [_cell(row.get(name), unit) for name, unit in units.items()]
             table.add_row(row["variant"], *cells)
         console.print(table)
         console.print()
     console.print(
         "In brackets: the ratio to `temporalio`, the median of the rounds. CPU: of the worker's "
-        "process, for a workflow; stored: bytes of history for a workflow; replay: of a history "
+        "process, for a workflow; stored: its history; replay: of a history "
         f"with {THOROUGH[2]:,} events."
     )
     console.print(*(f"{name} {text}" for name, text in conditions(PACKAGES).items()), sep="; ")
 
 
-def _cell(entry: dict[str, float] | None) -> str:
+def _cell(entry: dict[str, float] | None, unit: int = 1) -> str:
     if entry is None:
         return "-"
-    value, times = entry["value"], entry["ratio"]
-    return f"{value:,.{1 if value < 1000 else 0}f} ({times:.2f})"
+    value, times = entry["value"] / unit, entry["ratio"]
+    return f"{value:,.{1 if value < 100 else 0}f} ({times:.2f})"
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
