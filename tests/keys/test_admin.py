@@ -65,7 +65,7 @@ async def test_a_keyring_is_created_once(admin: KeyringAdmin) -> None:
 async def test_there_must_be_a_keyring_to_rotate(admin: KeyringAdmin) -> None:
     """Without a document, the message says what makes one."""
     for use in (admin.rotate, admin.keys):
-        with pytest.raises(ConfigurationError, match=r"keyring for 'default': .* `sealwire keys init`"):
+        with pytest.raises(ConfigurationError, match=r"for 'default': .* `sealwire keys init`"):
             await use()
 
 
