@@ -360,6 +360,7 @@ def plot(results: Sequence[Result], path: Path) -> None:
         _bars(axis, results, name)
         axis.set_title(title, fontsize=10)
         axis.axhline(1, color="#888888", linewidth=0.8)
+        axis.margins(y=0.12)
     axes[0].legend(fontsize=8)
     figure.suptitle(  # pyright: ignore[reportUnknownMemberType]
         "Workflows with one activity, relative to the plain default", fontsize=11

@@ -41,5 +41,6 @@ def test_memory_is_measured_while_payloads_pass(run_benchmark: Callable[..., str
     assert [1, 4, 16] == [one["tasks"] for one in document["results"]]
     for one in document["results"]:
         assert 20 == len(one["samples"])
+        assert one["tasks"] * one["peak"] <= 4 * one["tasks"] + 16, "four payloads for each task"
         assert 0 < one["rate"]
     assert "16 at once" in run_benchmark("bench_memory.py")
