@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, NoReturn
 
 from sealwire.errors import (
     ConfigurationError,
@@ -92,6 +92,11 @@ class DataKeys:
 
     def __repr__(self) -> str:
         return f"DataKeys(tenant={self.tenant!r})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "data keys cannot be copied or pickled: give the wrappers instead"
+        )
 
     def use(self) -> WrappedKey:
         """Return the key to seal one payload with.

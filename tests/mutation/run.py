@@ -26,6 +26,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,7 +150,7 @@ def call(copy: Path, *command: str) -> str:
 def skip_annotations(module: Path, session: Path) -> None:
     """Mark the mutants of annotations as skipped."""
     spans = list(annotations_of(module))
-    with sqlite3.connect(session) as database:
+    with closing(sqlite3.connect(session)) as database, database:
         rows = database.execute("SELECT job_id, start_pos_row, start_pos_col FROM mutation_specs")
         for job, row, column in rows.fetchall():
             if any(start <= (row, column) < end for start, end in spans):
