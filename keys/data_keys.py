@@ -94,9 +94,7 @@ class DataKeys:
         return f"DataKeys(tenant={self.tenant!r})"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            "data keys cannot be copied or pickled: give the wrappers instead"
-        )
+        raise TypeError("data keys cannot be copied or pickled: give the wrappers instead")
 
     def use(self) -> WrappedKey:
         """Return the key to seal one payload with.
