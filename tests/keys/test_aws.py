@@ -286,6 +286,36 @@ async def test_an_outage_can_be_retried(
     assert [] == leaks(error, KEY, SECRET)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("DisabledException", ConfigurationError),
+        ("KMSInvalidStateException", ConfigurationError),
+        ("ThrottlingException", KeyProviderUnavailableError),
+    ],
+)
+async def test_questions_and_errors_are_those_of_the_service_s_model(
+    code: str, kind: type[SealwireError]
+) -> None:
+    """boto3's own stub, which checks what is asked against the model of KMS, says the same."""
+    wrapper = AwsKmsWrapper(ARN, retries=0)
+    client: Any = import_module("boto3").client("kms", region_name=REGION)
+    vars(wrapper)["_clients"][os.getpid()] = client
+    asked = {
+        "KeyId": ARN,
+        "CiphertextBlob": WRAPPED,
+        "EncryptionContext": {"sealwire-keyring-tenant": "shop"},
+    }
+    with import_module("botocore.stub").Stubber(client) as stub:
+        stub.add_response("decrypt", {"Plaintext": KEY}, asked)
+        stub.add_client_error("decrypt", code, expected_params=asked)
+        assert KEY == await wrapper.unwrap(WRAPPED, "shop")
+        error = await failure(wrapper.unwrap(WRAPPED, "shop"))
+        stub.assert_no_pending_responses()
+    assert type(error) is kind
+    assert code in str(error)
+
+
 async def test_a_short_outage_is_not_noticed(script: Script, scripted: AwsKmsWrapper) -> None:
     """After a throttled and a failed try, the third one has the answer."""
     script.refuse((400, "ThrottlingException"), (500, "KMSInternalException"))
