@@ -14,7 +14,7 @@ from sealwire.keys import KeySet
 
 from . import console
 from .keys_admin import administrator, iso, minute
-from .options import DEFAULT_CONFIG, AsJson, ConfigPath
+from .options import DEFAULT_CONFIG, Address, AsJson, ConfigPath, Profile
 
 if TYPE_CHECKING:
     from .key_evidence import Question
@@ -34,12 +34,8 @@ def check(
         list[str] | None,
         typer.Option(help="Whose histories; may be repeated. By default the configuration's."),
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="The server's host and port; by default TEMPORAL_ADDRESS.")
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="A profile of Temporal's own configuration file.")
-    ] = None,
+    address: Address = None,
+    profile: Profile = None,
     scan: Annotated[
         bool, typer.Option("--scan", help="Read the histories, and count payloads by key.")
     ] = False,

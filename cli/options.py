@@ -15,6 +15,12 @@ ConfigPath = Annotated[
     typer.Option("--config", "-c", envvar=ENVIRONMENT_VARIABLE, help="The configuration file."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Address = Annotated[
+    str | None, typer.Option(help="The server's host and port; by default TEMPORAL_ADDRESS.")
+]
+Profile = Annotated[
+    str | None, typer.Option(help="A profile of Temporal's own configuration file.")
+]
 DEFAULT_CONFIG: Final = Path(DEFAULT_NAME)
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")

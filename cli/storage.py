@@ -13,7 +13,7 @@ from sealwire.config import load_config
 from sealwire.errors import ConfigurationError, SealwireError
 
 from . import console
-from .options import DEFAULT_CONFIG, AsJson, ConfigPath, duration
+from .options import DEFAULT_CONFIG, Address, AsJson, ConfigPath, Profile, duration
 
 if TYPE_CHECKING:
     from .storage_collection import Collection, Collector
@@ -43,12 +43,8 @@ def gc(
         list[str] | None,
         typer.Option(help="Another namespace whose histories refer to them; may be repeated."),
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="The server's host and port; by default TEMPORAL_ADDRESS.")
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="A profile of Temporal's own configuration file.")
-    ] = None,
+    address: Address = None,
+    profile: Profile = None,
     even_if_archived: Annotated[
         bool,
         typer.Option(
