@@ -60,7 +60,7 @@ class SealwirePlugin(SimplePlugin):
         self._namespace = namespace
         self._running: Counter[asyncio.AbstractEventLoop] = Counter()
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - the SDK's bare Callable
-            "sealwire.SealwirePlugin", workflow_runner=sandbox_runner
+            "sealwire.SealwirePlugin"
         )
 
     async def connect_service_client(
@@ -104,7 +104,11 @@ class SealwirePlugin(SimplePlugin):
                 "the worker's client has no sealwire codec: give the plugin to Client.connect, "
                 "and the worker takes it from there"
             )
-        return super().configure_worker(config)
+        config = super().configure_worker(config)
+        stores = client.data_converter.external_storage is not None
+        runner = config["workflow_runner"] if "workflow_runner" in config else None  # noqa: SIM401 - typed
+        config["workflow_runner"] = sandbox_runner(runner, stores=stores)
+        return config
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """Set the replayer's data converter and sandbox.
@@ -115,8 +119,11 @@ class SealwirePlugin(SimplePlugin):
         """
         config = super().configure_replayer(config)
         namespace = self._replayed(config.get("namespace", REPLAY_NAMESPACE))
-        config["data_converter"] = self._complete(config.get("data_converter"), namespace)
+        made = self._complete(config.get("data_converter"), namespace)
+        config["data_converter"] = made
         config["header_codec_behavior"] = self._headers(config.get("header_codec_behavior"))
+        stores = made.external_storage is not None
+        config["workflow_runner"] = sandbox_runner(config.get("workflow_runner"), stores=stores)
         return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
