@@ -10,7 +10,7 @@ from typing import Any, Self
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 
-from .protocol import CodecKind, PayloadCodec, SyncPayloadCodec, with_context
+from .protocol import CodecKind, PayloadCodec, SerializedCodec, SyncPayloadCodec, with_context
 
 
 @dataclass(frozen=True, init=False)
@@ -103,3 +103,14 @@ def as_sync(codec: PayloadCodec) -> SyncPayloadCodec:
         f"{type(codec).__name__} has no encode_sync and decode_sync: "
         "call encode and decode from an event loop instead"
     )
+
+
+def as_serialized(codec: PayloadCodec | None) -> SerializedCodec | None:
+    """Return `codec` as one that encodes payloads as bytes, or None.
+
+    Its own class has to say that it does: a subclass may have changed `encode` and `decode`.
+    """
+    if type(codec) is CodecChain and len(codec.codecs) == 1:
+        (codec,) = codec.codecs
+    own = "encode_parts" in vars(type(codec))
+    return codec if own and isinstance(codec, SerializedCodec) else None

@@ -7,13 +7,14 @@ The bytes of the formats are in `sealed` and `interop`, which key and what else 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from google.protobuf.message import DecodeError
 
 from sealwire.errors import ContextMismatchError, DecryptError, KeyLookupError
 from sealwire.keys import Key, KeySuite
+from sealwire.parts import Parts
 from sealwire.payload import (
     CONTENT_ID,
     ENCODING,
@@ -31,6 +32,8 @@ from .policy import NAMESPACE, DecodeCounters, DecodePolicy
 _SEALED: Final = KeySuite.SEALED
 _INTEROP: Final = KeySuite.INTEROP
 
+T = TypeVar("T")
+
 
 class Envelopes(Protocol):
     """One format of encrypted payloads, as one codec reads it."""
@@ -40,9 +43,21 @@ class Envelopes(Protocol):
         ...
 
     def decrypt(
-        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
-    ) -> Payload:
+        self,
+        payload: Payload,
+        metadata: Mapping[str, bytes],
+        keys: Mapping[str, Key],
+        find: Callable[[str], Key],
+        parse: Callable[[bytes], T],
+    ) -> T:
         """Decrypt a payload with the key that it names, out of `keys`, else from `find`.
+
+        Args:
+            payload: What is encrypted.
+            metadata: Its metadata, which takes time to ask for.
+            keys: Keys by id.
+            find: Gives a key or refuses.
+            parse: Makes something of the serialized payload inside.
 
         Raises:
             PayloadError: It is refused.
@@ -62,6 +77,10 @@ class WritableEnvelopes(Envelopes, Protocol):
 
     def encrypt(self, key: Key, payload: Payload) -> Payload:
         """Encrypt a payload with a key of the format's suite."""
+        ...
+
+    def encrypt_parts(self, key: Key, parts: Parts) -> Payload:
+        """Encrypt a payload in parts, which refers to nothing outside of it."""
         ...
 
     def is_current(self, payload: Payload, key: Key) -> bool:
@@ -104,12 +123,7 @@ class SealedEnvelopes:
             ContextMismatchError: The namespace is not known, and the policy requires one.
         """
         header = self._headers.own.get(key.id) or self._header(key)
-        outer = Payload()
-        metadata = outer.metadata
-        metadata[ENCODING] = Encoding.SEALED
-        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
-        if header.context is not None:
-            metadata[ENCRYPTION_CONTEXT] = header.context
+        outer = _around(key, header)
         authenticated = header.authenticated
         if self._content_ids is not None:
             authenticated = self._identify(key, payload, outer) or authenticated
@@ -117,6 +131,15 @@ class SealedEnvelopes:
         if payload.external_payloads:
             # The server accounts for external storage by the outer copy; decoding ignores it.
             outer.external_payloads.extend(payload.external_payloads)
+        return outer
+
+    def encrypt_parts(self, key: Key, parts: Parts) -> Payload:
+        """See `encrypt`."""
+        if self._content_ids is not None:
+            return self.encrypt(key, Payload.FromString(b"".join(parts)))
+        header = self._headers.own.get(key.id) or self._header(key)
+        outer = _around(key, header)
+        outer.data = sealed.seal_parts(key, header.authenticated, parts)
         return outer
 
     def _identify(self, key: Key, payload: Payload, outer: Payload) -> bytes | None:
@@ -132,17 +155,22 @@ class SealedEnvelopes:
         return sealed.authenticated_context(metadata)
 
     def decrypt(
-        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
-    ) -> Payload:
+        self,
+        payload: Payload,
+        metadata: Mapping[str, bytes],
+        keys: Mapping[str, Key],
+        find: Callable[[str], Key],
+        parse: Callable[[bytes], T],
+    ) -> T:
         """See `Envelopes`; a payload of another context is refused once it is authentic."""
-        header = self._headers.find(payload)
+        header = self._headers.find(payload, metadata)
         key = keys.get(header.key_id) or find(header.key_id)
         data = payload.data
         # The key decides the algorithm: a relabelled payload is refused before any cryptography.
         if key.suite is not _SEALED or len(data) < sealed.MIN_SIZE:
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1")
         try:
-            inner = Payload.FromString(sealed.unseal(key, header.authenticated, data))
+            inner = parse(sealed.unseal(key, header.authenticated, data))
         except (InvalidTag, DecodeError):
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1") from None
         if self._own is None or header.context != self._own:
@@ -168,6 +196,16 @@ class SealedEnvelopes:
             )
         header = self._headers.own[key.id] = build(key, self._pairs)
         return header
+
+
+def _around(key: Key, header: Header) -> Payload:
+    outer = Payload()
+    metadata = outer.metadata
+    metadata[ENCODING] = Encoding.SEALED
+    metadata[ENCRYPTION_KEY_ID] = key.id_bytes
+    if header.context is not None:
+        metadata[ENCRYPTION_CONTEXT] = header.context
+    return outer
 
 
 class InteropEnvelopes:
@@ -206,28 +244,37 @@ class InteropEnvelopes:
         Raises:
             KeyLookupError: The key has encrypted as many messages as it may.
         """
+        outer = self.encrypt_parts(key, (payload.SerializeToString(), b""))
+        if payload.external_payloads:
+            outer.external_payloads.extend(payload.external_payloads)
+        return outer
+
+    def encrypt_parts(self, key: Key, parts: Parts) -> Payload:
+        """See `encrypt`."""
         self._messages.add(key.id)
         outer = Payload()
         metadata = outer.metadata
         metadata[ENCODING] = Encoding.ENCRYPTED
         metadata[ENCRYPTION_KEY_ID] = key.id_bytes
-        outer.data = interop.encrypt(key, payload.SerializeToString())
-        if payload.external_payloads:
-            outer.external_payloads.extend(payload.external_payloads)
+        outer.data = interop.encrypt(key, parts[0] + parts[1])
         return outer
 
     def decrypt(
-        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
-    ) -> Payload:
+        self,
+        payload: Payload,
+        metadata: Mapping[str, bytes],
+        keys: Mapping[str, Key],
+        find: Callable[[str], Key],
+        parse: Callable[[bytes], T],
+    ) -> T:
         """See `Envelopes`."""
-        metadata = payload.metadata
         data = payload.data
-        key_id = self.key_id(payload)
+        key_id = self._key_id(metadata)
         key = keys.get(key_id) or find(key_id)
         if key.suite is not _INTEROP or not interop.has_interop_form(metadata, data):
             raise DecryptError(key_id=key.id, encoding="binary/encrypted")
         try:
-            inner = Payload.FromString(interop.decrypt(key, data))
+            inner = parse(interop.decrypt(key, data))
         except (InvalidTag, DecodeError):
             raise DecryptError(key_id=key.id, encoding="binary/encrypted") from None
         self._policy.admit_interop(key.id, self._counters)
@@ -235,7 +282,10 @@ class InteropEnvelopes:
 
     def key_id(self, payload: Payload) -> str:
         """See `Envelopes`."""
-        stored = payload.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
+        return self._key_id(payload.metadata)
+
+    def _key_id(self, metadata: Mapping[str, bytes]) -> str:
+        stored = metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
         return self._aliases.get(stored, stored) if self._aliases else stored
 
     def is_current(self, payload: Payload, key: Key) -> bool:
@@ -253,15 +303,20 @@ class UnopenedEnvelopes:
         return enveloped.has_enveloped_form(payload)
 
     def decrypt(
-        self, payload: Payload, keys: Mapping[str, Key], find: Callable[[str], Key]
-    ) -> Payload:
+        self,
+        payload: Payload,
+        metadata: Mapping[str, bytes],
+        keys: Mapping[str, Key],
+        find: Callable[[str], Key],
+        parse: Callable[[bytes], T],
+    ) -> T:
         """Refuse a payload.
 
         Raises:
             KeyLookupError: It carries its own key.
             DecryptError: It only says so.
         """
-        del keys, find
+        del metadata, keys, find, parse
         if not self.has_form(payload):
             raise DecryptError(encoding="binary/enveloped-v1")
         raise KeyLookupError(

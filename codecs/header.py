@@ -56,14 +56,18 @@ class Headers:
         self.own: dict[str, Header] = {}
         self.seen: dict[tuple[bytes, bytes | None], Header] = {}
 
-    def find(self, payload: Payload) -> Header:
+    def find(self, payload: Payload, metadata: Mapping[str, bytes]) -> Header:
         """Return the header of a sealed payload.
+
+        Args:
+            payload: The payload.
+            metadata: Its metadata, which takes time to ask for.
 
         Raises:
             DecryptError: Such metadata is never written by this format.
         """
-        metadata = payload.metadata
-        header = self.seen.get(_identity(metadata))
+        find = metadata.get
+        header = self.seen.get((find(ENCRYPTION_KEY_ID, b""), find(ENCRYPTION_CONTEXT)))
         if header is None or header.entries != len(metadata):
             return _parse(payload)
         return header
@@ -73,7 +77,8 @@ class Headers:
         metadata = payload.metadata
         if CONTENT_ID not in metadata and len(self.seen) < _REMEMBERED:
             header.remembered = True
-            self.seen[_identity(metadata)] = header
+            find = metadata.get
+            self.seen[find(ENCRYPTION_KEY_ID, b""), find(ENCRYPTION_CONTEXT)] = header
 
 
 def build(key: Key, pairs: Mapping[str, str]) -> Header:
@@ -84,10 +89,6 @@ def build(key: Key, pairs: Mapping[str, str]) -> Header:
         metadata[ENCRYPTION_CONTEXT] = context
     authenticated = sealed.authenticated_context(metadata)
     return Header(key.id, context, pairs, len(metadata), authenticated)
-
-
-def _identity(metadata: Mapping[str, bytes]) -> tuple[bytes, bytes | None]:
-    return metadata.get(ENCRYPTION_KEY_ID, b""), metadata.get(ENCRYPTION_CONTEXT)
 
 
 def _parse(payload: Payload) -> Header:

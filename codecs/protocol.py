@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, Protocol, Self, TypeVar, runtime_checkable
 
+from sealwire.parts import Parts
 from sealwire.payload import Payload
 
 # What the SDK's replayer calls its namespace. It is no place where a payload could be stored.
@@ -48,6 +49,30 @@ class SyncPayloadCodec(PayloadCodec, Protocol):
 
     def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Undo `encode_sync`."""
+        ...
+
+
+@runtime_checkable
+class SerializedCodec(SyncPayloadCodec, Protocol):
+    """A codec that encodes payloads as bytes: nobody has to make payloads of them before.
+
+    What the methods do is what `encode` and `decode` do.
+    """
+
+    async def encode_parts(self, parts: Sequence[Parts]) -> list[Payload]:
+        """Encode payloads that are in no codec's format, and refer to nothing outside of them."""
+        ...
+
+    async def decode_serialized(self, payloads: Sequence[Payload]) -> list[bytes]:
+        """Undo it; returns serialized payloads."""
+        ...
+
+    def encode_parts_sync(self, parts: Sequence[Parts]) -> list[Payload]:
+        """See `encode_parts`."""
+        ...
+
+    def decode_serialized_sync(self, payloads: Sequence[Payload]) -> list[bytes]:
+        """See `decode_serialized`."""
         ...
 
 

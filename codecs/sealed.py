@@ -27,11 +27,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from sealwire import tlv
 from sealwire.errors import ConfigurationError
 from sealwire.keys.key import LABEL, Key
+from sealwire.parts import DATA_TAG, Parts, varint
 from sealwire.payload import CONTENT_ID, ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Payload
 from sealwire.tlv import pack
 
 from .memory import LARGE, keep_freed_memory
-from .serialized import DATA_TAG, opening, varint
+from .serialized import opening
 from .threads import pieces
 
 _HEAD: Final = 24 + 32  # salt, commitment
@@ -102,11 +103,23 @@ def seal(key: ContentKey, context: bytes, message: bytes) -> bytes:
 def seal_payload(key: ContentKey, context: bytes, payload: Payload) -> bytes:
     """Encrypt a payload, serialized."""
     data = payload.data
-    encryptor = Cobblestone256Encryptor(key.content_key, context)
     before = opening(payload, data)
     if before is None:
-        return encryptor.update(payload.SerializeToString()) + encryptor.finalize()
+        return seal(key, context, payload.SerializeToString())
+    return _seal_pieces(key, context, before, data)
+
+
+def seal_parts(key: ContentKey, context: bytes, parts: Parts) -> bytes:
+    """Encrypt a payload in parts."""
+    before, data = parts
+    if len(data) < LARGE:
+        return seal(key, context, before + data)
+    return _seal_pieces(key, context, before, data)
+
+
+def _seal_pieces(key: ContentKey, context: bytes, before: bytes, data: bytes) -> bytes:
     keep_freed_memory()
+    encryptor = Cobblestone256Encryptor(key.content_key, context)
     parts = [encryptor.update(before), *map(encryptor.update, pieces(data))]
     del data  # a megabyte less while the parts are joined
     parts.append(encryptor.finalize())

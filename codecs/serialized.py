@@ -6,15 +6,12 @@ as long as encrypting it. Joining bytes copies once, and of a megabyte or more w
 
 from __future__ import annotations
 
-from typing import Final
-
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from sealwire.parts import DATA_TAG, varint
 from sealwire.payload import Payload
 
 from .memory import LARGE
-
-DATA_TAG: Final = b"\x12"  # field 2 of a Payload, length-delimited
 
 
 def serialized(payload: Payload, data: bytes) -> bytes:
@@ -37,13 +34,3 @@ def opening(payload: Payload, data: bytes) -> bytes | None:
         return None
     rest = Payload(metadata=payload.metadata, external_payloads=payload.external_payloads)
     return rest.SerializeToString() + DATA_TAG + varint(len(data))
-
-
-def varint(number: int) -> bytes:
-    """Encode a number as protobuf does: 7 bits a byte, the lowest first."""
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -48,6 +49,33 @@ class SelectsByClass(Protocol):
     def can_take(self, cls: type) -> bool:
         """Return False when `to_payload` gives None for every value whose class is `cls`."""
         ...
+
+
+@runtime_checkable
+class ConvertsData(Protocol):
+    """What a converter may have in addition whose payloads are their encoding and data.
+
+    Where they are encrypted at once, nobody needs the payload around the data.
+    """
+
+    @property
+    def to_data(self) -> Callable[[Any], bytes]:
+        """Turn a value of a class that this converter can take into the data."""
+        ...
+
+    @property
+    def from_data(self) -> Callable[[bytes, Any], Any]:
+        """Turn data back into a value, with a type hint or None."""
+        ...
+
+
+def data_methods(converter: PayloadConverter) -> ConvertsData | None:
+    """Return a converter if it may be asked for data alone.
+
+    Its own class has to say so: a subclass may have changed what a payload is.
+    """
+    own = "to_data" in vars(type(converter))
+    return converter if own and isinstance(converter, ConvertsData) else None
 
 
 @lru_cache(maxsize=32)

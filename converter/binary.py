@@ -25,13 +25,21 @@ class NullConverter:
         """Convert None; see `PayloadConverter`."""
         return new_payload(Encoding.NULL) if value is None else None
 
-    def from_payload(self, payload: Payload, type_hint: Any = None) -> None:  # noqa: ARG002
+    def to_data(self, value: None) -> bytes:  # noqa: ARG002
+        """Return no bytes; see `ConvertsData`."""
+        return b""
+
+    def from_payload(self, payload: Payload, type_hint: Any = None) -> None:
         """Return None, whatever the hint: Temporal sends None for an absent argument.
 
         Raises:
             PayloadError: The payload has data.
         """
-        if payload.data:
+        self.from_data(payload.data, type_hint)
+
+    def from_data(self, data: bytes, type_hint: Any = None) -> None:  # noqa: ARG002
+        """Return None; see `ConvertsData`."""
+        if data:
             raise PayloadError("a binary/null payload must have no data", encoding=self.encoding)
 
 
@@ -47,11 +55,13 @@ class BytesConverter:
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert a bytes-like value; see `PayloadConverter`."""
-        if isinstance(value, bytes):
-            return new_payload(Encoding.PLAIN, value)
-        if isinstance(value, (bytearray, memoryview)):
-            return new_payload(Encoding.PLAIN, bytes(value))  # pyright: ignore[reportUnknownArgumentType]
-        return None
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            return None
+        return new_payload(Encoding.PLAIN, self.to_data(value))  # pyright: ignore[reportUnknownArgumentType]
+
+    def to_data(self, value: bytes | bytearray | memoryview) -> bytes:
+        """Return the bytes; see `ConvertsData`."""
+        return value if isinstance(value, bytes) else bytes(value)
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         """Return the bytes; a `bytearray` where the hint asks for one.
@@ -59,11 +69,15 @@ class BytesConverter:
         Raises:
             ConversionError: The hint is a builtin type that cannot hold bytes.
         """
+        return self.from_data(payload.data, type_hint)
+
+    def from_data(self, data: bytes, type_hint: Any = None) -> Any:
+        """Return the bytes, or a `bytearray`; see `ConvertsData`."""
         if type_hint is bytearray:
-            return bytearray(payload.data)
+            return bytearray(data)
         if type_hint in (str, int, float, bool, list, dict):
             raise ConversionError(
                 f"expected {type_hint.__name__}, got bytes: the payload is binary/plain",
                 encoding=self.encoding,
             )
-        return payload.data
+        return data

@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from google.protobuf.message import DecodeError
+
 from sealwire.errors import (
     ConfigurationError,
     ConversionError,
+    PayloadError,
     SealwireError,
     UnknownEncodingError,
 )
+from sealwire.parts import Parts, data_start, head
 from sealwire.payload import ENCODING, Payload, encoding_of
 
-from .base import PayloadConverter
+from .base import PayloadConverter, data_methods, parse_payload, serialized_metadata
 from .binary import BytesConverter, NullConverter
 from .custom import CustomType
 from .hints import type_name
@@ -26,6 +30,8 @@ _MAX_CLASSES: Final = 256
 
 Read = Callable[[Payload, Any], Any]
 Write = Callable[[Any], Payload | None]
+# The metadata that stands before the data, and what makes the data.
+Direct = tuple[bytes, Callable[[Any], bytes]]
 
 
 def default_converters(
@@ -82,6 +88,8 @@ class CompositePayloadConverter:
     prefer: Mapping[type, str]
     _readers: dict[bytes, Read] = field(repr=False, compare=False)
     _writers: dict[type, tuple[Write, ...]] = field(repr=False, compare=False)
+    _direct_readers: dict[bytes, Callable[[bytes, Any], Any]] = field(repr=False, compare=False)
+    _direct_writers: dict[type, Direct] = field(repr=False, compare=False)
 
     def __init__(
         self, *converters: PayloadConverter, prefer: Mapping[type, str] | None = None
@@ -102,6 +110,14 @@ class CompositePayloadConverter:
         object.__setattr__(self, "prefer", dict(prefer or {}))
         object.__setattr__(self, "_readers", readers)
         object.__setattr__(self, "_writers", {})
+        direct = ((item, data_methods(item)) for item in chosen)
+        direct_readers = {
+            serialized_metadata(item.encoding.encode()): methods.from_data
+            for item, methods in direct
+            if methods is not None
+        }
+        object.__setattr__(self, "_direct_readers", direct_readers)
+        object.__setattr__(self, "_direct_writers", {})
 
     def to_payload(self, value: Any) -> Payload:
         """Convert one value.
@@ -137,12 +153,12 @@ class CompositePayloadConverter:
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Convert values one by one; an error carries the position in `index`."""
         payloads: list[Payload] = []
-        for value in values:
-            try:
-                payloads.append(self.to_payload(value))
-            except SealwireError as err:
-                err.index = len(payloads)
-                raise
+        try:
+            for value in values:
+                payloads.append(self.to_payload(value))  # noqa: PERF401 - its length is the position
+        except SealwireError as err:
+            err.index = len(payloads)
+            raise
         return payloads
 
     def from_payloads(
@@ -156,28 +172,81 @@ class CompositePayloadConverter:
         """
         hinted = len(type_hints) if type_hints else 0
         values: list[Any] = []
-        for index, payload in enumerate(payloads):
-            hint = type_hints[index] if type_hints and index < hinted else None
-            try:
+        try:
+            for index, payload in enumerate(payloads):
+                hint = type_hints[index] if type_hints and index < hinted else None
                 values.append(self.from_payload(payload, hint))
-            except SealwireError as err:
-                err.index = len(values)
-                raise
+        except SealwireError as err:
+            err.index = len(values)
+            raise
+        return values
+
+    def to_parts(self, values: Sequence[Any]) -> list[Parts] | None:
+        """Convert values as `to_payloads` does, to payloads in parts.
+
+        Returns:
+            None where the converter of a value makes whole payloads, or is not known yet.
+        """
+        parts: list[Parts] = []
+        try:
+            for value in values:
+                direct = self._direct_writers.get(type(value))
+                if direct is None:
+                    return None
+                data = direct[1](value)
+                parts.append((direct[0] + head(len(data)) if data else direct[0], data))
+        except SealwireError as err:
+            err.index = len(parts)
+            raise
+        return parts
+
+    def from_serialized(
+        self, messages: Sequence[bytes], type_hints: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Convert serialized payloads as `from_payloads` does."""
+        hinted = len(type_hints) if type_hints else 0
+        values: list[Any] = []
+        try:
+            for index, message in enumerate(messages):
+                hint = type_hints[index] if type_hints and index < hinted else None
+                # A first entry of metadata that is the only one, if it is an encoding of ours.
+                end = message[1] + 2 if len(message) > 1 else 0
+                read = self._direct_readers.get(message[:end])
+                if read is not None and (start := data_start(message, end)):
+                    values.append(read(message[start:], hint))
+                else:
+                    values.append(self.from_payload(_parse(message), hint))
+        except SealwireError as err:
+            err.index = len(values)
+            raise
         return values
 
     def _choose(self, cls: type) -> tuple[Write, ...]:
         """Find the converters that may take values of a class, once."""
         preferred = next((self.prefer[base] for base in cls.__mro__ if base in self.prefer), None)
-        writers = tuple(
-            item.to_payload
+        chosen = [
+            item
             for item in self.converters
             if preferred in (None, item.encoding) and _may_take(item, cls)
-        )
+        ]
+        writers = tuple(item.to_payload for item in chosen)
         # In Temporal's sandbox a class is a new object in every workflow run.
         if len(self._writers) >= _MAX_CLASSES:
             self._writers.clear()
+            self._direct_writers.clear()
         self._writers[cls] = writers
+        direct = data_methods(chosen[0]) if chosen else None
+        if direct is not None:
+            metadata = serialized_metadata(chosen[0].encoding.encode())
+            self._direct_writers[cls] = metadata, direct.to_data
         return writers
+
+
+def _parse(message: bytes) -> Payload:
+    try:
+        return parse_payload(message)
+    except DecodeError:
+        raise PayloadError("what was encrypted is not a payload") from None
 
 
 def _may_take(converter: PayloadConverter, cls: type) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sealwire.codecs.protocol import PayloadCodec, SyncPayloadCodec
+from sealwire.codecs.chain import as_serialized
+from sealwire.codecs.protocol import PayloadCodec, SerializedCodec, SyncPayloadCodec
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 
@@ -24,9 +25,17 @@ class DataConverter:
 
     converter: CompositePayloadConverter = field(default_factory=CompositePayloadConverter)
     codec: PayloadCodec | None = None
+    _direct: SerializedCodec | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # A codec that encrypts at once spares the payload around the data, and its copies.
+        usual = type(self.converter) is CompositePayloadConverter
+        object.__setattr__(self, "_direct", as_serialized(self.codec) if usual else None)
 
     async def encode(self, values: Sequence[Any]) -> list[Payload]:
         """Convert and encode; as many payloads as values, in their order."""
+        if self._direct is not None and (parts := self.converter.to_parts(values)):
+            return await self._direct.encode_parts(parts)
         payloads = self.converter.to_payloads(values)
         return payloads if self.codec is None else await self.codec.encode(payloads)
 
@@ -34,6 +43,9 @@ class DataConverter:
         self, payloads: Sequence[Payload], type_hints: Sequence[Any] | None = None
     ) -> list[Any]:
         """Decode and convert back; `type_hints` are those of `from_payloads`."""
+        if self._direct is not None:
+            messages = await self._direct.decode_serialized(payloads)
+            return self.converter.from_serialized(messages, type_hints)
         if self.codec is not None:
             payloads = await self.codec.decode(payloads)
         return self.converter.from_payloads(payloads, type_hints)
@@ -44,6 +56,8 @@ class DataConverter:
         Raises:
             ConfigurationError: The codec has no synchronous methods.
         """
+        if self._direct is not None and (parts := self.converter.to_parts(values)):
+            return self._direct.encode_parts_sync(parts)
         payloads = self.converter.to_payloads(values)
         return payloads if self.codec is None else self._sync_codec().encode_sync(payloads)
 
@@ -55,6 +69,9 @@ class DataConverter:
         Raises:
             ConfigurationError: The codec has no synchronous methods.
         """
+        if self._direct is not None:
+            messages = self._direct.decode_serialized_sync(payloads)
+            return self.converter.from_serialized(messages, type_hints)
         if self.codec is not None:
             payloads = self._sync_codec().decode_sync(payloads)
         return self.converter.from_payloads(payloads, type_hints)

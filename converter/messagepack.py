@@ -67,8 +67,8 @@ class MsgpackConverter:
     types: Iterable[CustomType[Any]] = ()
     extensions: Iterable[MsgpackExtension[Any]] = ()
     encoding: str = field(default="binary/msgpack", init=False)
-    _write: Callable[[Any], bytes] = field(init=False, repr=False, compare=False)
-    _read: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
+    to_data: Callable[[Any], bytes] = field(init=False, repr=False, compare=False)
+    from_data: Callable[[bytes, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
@@ -80,9 +80,9 @@ class MsgpackConverter:
         # An extension is a custom type as well: a hint names its class.
         as_types = [CustomType(item.cls, _writes(item), _only_instances) for item in extensions]
         custom = CustomTypes((*self.types, *as_types))
-        object.__setattr__(self, "_write", _MsgpackWriter(custom).write)
+        object.__setattr__(self, "to_data", _MsgpackWriter(custom).write)
         object.__setattr__(
-            self, "_read", TypedReader(_format(codes) if codes else _FORMAT, custom).read
+            self, "from_data", TypedReader(_format(codes) if codes else _FORMAT, custom).read
         )
 
     def to_payload(self, value: Any) -> Payload | None:
@@ -92,7 +92,7 @@ class MsgpackConverter:
             ConversionError: MessagePack cannot represent the value.
         """
         payload = parse_payload(_METADATA)
-        payload.data = self._write(value)
+        payload.data = self.to_data(value)
         return payload
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
@@ -102,7 +102,7 @@ class MsgpackConverter:
             ConversionError: The data does not fit the type.
             PayloadError: The data is not MessagePack.
         """
-        return self._read(payload.data, type_hint)
+        return self.from_data(payload.data, type_hint)
 
 
 class _MsgpackWriter:

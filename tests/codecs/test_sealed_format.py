@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import sealwire.errors
 from sealwire import tlv
 from sealwire.codecs import DecodePolicy, EncryptionCodec, PolicyMode, interop, sealed
-from sealwire.codecs.header import Headers
+from sealwire.codecs.header import Header, Headers
 from sealwire.errors import ConfigurationError, SealwireError
 from sealwire.keys import Key, Keyring, KeySuite, StaticKeyProvider
 from sealwire.keys.key import derive
@@ -290,17 +290,21 @@ def test_a_bounded_number_of_headers_is_remembered() -> None:
     """The first 256 that differ are parsed once, further ones and those with a digest each time."""
     headers = Headers()
     outer = [outer_of({"namespace": f"made-up-{i}"}) for i in range(300)]
+
+    def find(payload: Payload) -> Header:
+        return headers.find(payload, payload.metadata)
+
     digest = outer_of({"namespace": "made-up-0"}, {"encryption-content-id": bytes(32)})
 
-    assert not any(headers.find(payload).remembered for payload in outer)
+    assert not any(find(payload).remembered for payload in outer)
     for payload in (digest, *outer):
-        headers.remember(payload, headers.find(payload))
+        headers.remember(payload, find(payload))
 
-    kept = [headers.find(payload) is headers.find(payload) for payload in outer]
+    kept = [find(payload) is find(payload) for payload in outer]
     assert [True] * 256 + [False] * 44 == kept
-    assert kept == [headers.find(payload).remembered for payload in outer]
-    assert headers.find(digest) is not headers.find(digest)
-    assert "made-up-299" == headers.find(outer[299]).pairs["namespace"]
+    assert kept == [find(payload).remembered for payload in outer]
+    assert find(digest) is not find(digest)
+    assert "made-up-299" == find(outer[299]).pairs["namespace"]
 
 
 def outer_of(pairs: dict[str, str], entries: dict[str, bytes] | None = None) -> Payload:

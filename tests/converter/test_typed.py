@@ -350,4 +350,4 @@ def test_nothing_of_a_type_is_kept_beyond_the_limit() -> None:
 def test_two_converters_share_nothing() -> None:
     """What was found out about types lives and dies with the converter."""
     assert JsonConverter() == JsonConverter()
-    assert JsonConverter()._read != JsonConverter()._read  # pyright: ignore[reportPrivateUsage]
+    assert JsonConverter().from_data != JsonConverter().from_data
