@@ -14,17 +14,13 @@ from sealwire.keys.view import Window
 from sealwire.parts import Parts
 from sealwire.payload import ENCODING, Encoding, Payload
 
-from .envelope import (
-    Envelopes,
-    InteropEnvelopes,
-    SealedEnvelopes,
-    UnopenedEnvelopes,
-    WritableEnvelopes,
-)
+from .envelope import Envelopes, UnopenedEnvelopes, WritableEnvelopes
 from .interop import MessageCounter
+from .interop_envelopes import InteropEnvelopes
 from .namespaces import for_context, pairs_of
 from .policy import DecodeCounters, DecodePolicy
 from .protocol import CodecKind
+from .sealed_envelopes import SealedEnvelopes
 
 T = TypeVar("T")
 

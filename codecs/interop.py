@@ -77,8 +77,7 @@ def has_interop_form(metadata: Mapping[str, bytes], data: bytes) -> bool:
     """Tell our interop format from the others that share its encoding name."""
     if len(data) < NONCE + TAG or ENCODING not in metadata or ENCRYPTION_KEY_ID not in metadata:
         return False
-    entries = len(metadata)
-    return entries == 2 or (entries == 3 and metadata.get(CIPHER) == _CIPHER_NAME)
+    return len(metadata) == 2 or (len(metadata) == 3 and metadata.get(CIPHER) == _CIPHER_NAME)
 
 
 def encrypt(key: Key, message: bytes) -> bytes:

@@ -1,0 +1,114 @@
+"""Payloads in `binary/encrypted` as one codec writes and reads them; the bytes are in `interop`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, TypeVar
+
+from cryptography.exceptions import InvalidTag
+from google.protobuf.message import DecodeError
+
+from sealwire.errors import ContextMismatchError, DecryptError
+from sealwire.keys import Key, KeySuite
+from sealwire.parts import Parts
+from sealwire.payload import (
+    CONTENT_ID,
+    ENCODING,
+    ENCRYPTION_CONTEXT,
+    ENCRYPTION_KEY_ID,
+    Encoding,
+    Payload,
+)
+
+from . import interop
+from .policy import DecodeCounters, DecodePolicy
+
+# A member as a plain name: an attribute of an enum is slow to look up.
+_INTEROP: Final = KeySuite.INTEROP
+
+T = TypeVar("T")
+
+
+class InteropEnvelopes:
+    """`binary/encrypted`.
+
+    Args:
+        policy: Whether payloads are counted.
+        aliases: Keys for ids that are no ids of keys here.
+        counters: Counts what a stricter policy would refuse.
+        messages: Counts what each key encrypted.
+    """
+
+    __slots__ = ("_aliases", "_counters", "_messages", "_policy")
+
+    suite: ClassVar[KeySuite] = _INTEROP
+
+    def __init__(
+        self,
+        policy: DecodePolicy,
+        aliases: Mapping[str, str],
+        counters: DecodeCounters,
+        messages: interop.MessageCounter,
+    ) -> None:
+        self._policy = policy
+        self._aliases = aliases
+        self._counters = counters
+        self._messages = messages
+
+    def has_form(self, payload: Payload) -> bool:
+        """See `Envelopes`."""
+        return interop.has_interop_form(payload.metadata, payload.data)
+
+    def encrypt(self, key: Key, payload: Payload) -> Payload:
+        """Encrypt a payload.
+
+        Raises:
+            KeyLookupError: The key has encrypted as many messages as it may.
+        """
+        outer = self.encrypt_parts(key, (payload.SerializeToString(), b""))
+        if payload.external_payloads:
+            outer.external_payloads.extend(payload.external_payloads)
+        return outer
+
+    def encrypt_parts(self, key: Key, parts: Parts) -> Payload:
+        """See `encrypt`."""
+        self._messages.add(key.id)
+        outer = Payload()
+        metadata = outer.metadata
+        metadata[ENCODING] = Encoding.ENCRYPTED
+        metadata[ENCRYPTION_KEY_ID] = key.id_bytes
+        outer.data = interop.encrypt(key, parts[0] + parts[1])
+        return outer
+
+    def decrypt(
+        self,
+        payload: Payload,
+        metadata: Mapping[str, bytes],
+        keys: Mapping[str, Key],
+        find: Callable[[str], Key],
+        parse: Callable[[bytes], T],
+    ) -> T:
+        """See `Envelopes`."""
+        data = payload.data
+        key_id = self._key_id(metadata)
+        key = keys.get(key_id) or find(key_id)
+        if key.suite is not _INTEROP or not interop.has_interop_form(metadata, data):
+            raise DecryptError(key_id=key.id, encoding="binary/encrypted")
+        try:
+            inner = parse(interop.decrypt(key, data))
+        except (InvalidTag, DecodeError):
+            raise DecryptError(key_id=key.id, encoding="binary/encrypted") from None
+        self._policy.admit_interop(key.id, self._counters)
+        return inner
+
+    def key_id(self, payload: Payload) -> str:
+        """See `Envelopes`."""
+        return self._key_id(payload.metadata)
+
+    def _key_id(self, metadata: Mapping[str, bytes]) -> str:
+        stored = metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
+        return self._aliases.get(stored, stored) if self._aliases else stored
+
+    def is_current(self, payload: Payload, key: Key) -> bool:
+        """See `Envelopes`."""
+        return payload.metadata.get(ENCRYPTION_KEY_ID) == key.id_bytes
