@@ -154,7 +154,9 @@ class EncryptionCodec:
             await self.keyring.ready()
         return self._encode_parts(parts, window)
 
-    def decode_serialized(self, payloads: Sequence[Payload]) -> CoroutineType[Any, Any, list[bytes]]:
+    def decode_serialized(
+        self, payloads: Sequence[Payload]
+    ) -> CoroutineType[Any, Any, list[bytes]]:
         """See `decode` and `SerializedCodec`."""
         return self._decode(payloads, _SERIALIZED)  # type: ignore[return-value] # as above
 
@@ -178,9 +180,7 @@ class EncryptionCodec:
         await target.keyring.ready()
         return target._renew(payloads, opened)
 
-    async def _decode(
-        self, payloads: Sequence[Payload], form: _Form[T]
-    ) -> list[T]:
+    async def _decode(self, payloads: Sequence[Payload], form: _Form[T]) -> list[T]:
         window = self.keyring.window()
         if window is None:
             await self.keyring.ready()

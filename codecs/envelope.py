@@ -1,32 +1,22 @@
 """Payloads inside encrypted payloads: what the outer one looks like, and what it must look like.
 
-The formats that a codec writes are in `sealed_envelopes` and `interop_envelopes`; which key and what
-else is accepted in `encryption`.
+The formats that a codec writes are in `sealed_envelopes` and `interop_envelopes`, which key and
+what else is accepted in `encryption`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
-from cryptography.exceptions import InvalidTag
-from google.protobuf.message import DecodeError
-
-from sealwire.errors import ContextMismatchError, DecryptError, KeyLookupError
+from sealwire.errors import DecryptError, KeyLookupError
 from sealwire.keys import Key, KeySuite
 from sealwire.parts import Parts
 from sealwire.payload import (
-    CONTENT_ID,
-    ENCODING,
-    ENCRYPTION_CONTEXT,
-    ENCRYPTION_KEY_ID,
-    Encoding,
     Payload,
 )
 
-from . import enveloped, interop, sealed
-from .header import Header, Headers, build
-from .policy import NAMESPACE, DecodeCounters, DecodePolicy
+from . import enveloped
 
 T = TypeVar("T")
 

@@ -8,13 +8,11 @@ from typing import ClassVar, Final, TypeVar
 from cryptography.exceptions import InvalidTag
 from google.protobuf.message import DecodeError
 
-from sealwire.errors import ContextMismatchError, DecryptError
+from sealwire.errors import DecryptError
 from sealwire.keys import Key, KeySuite
 from sealwire.parts import Parts
 from sealwire.payload import (
-    CONTENT_ID,
     ENCODING,
-    ENCRYPTION_CONTEXT,
     ENCRYPTION_KEY_ID,
     Encoding,
     Payload,

@@ -155,7 +155,7 @@ class CompositePayloadConverter:
         payloads: list[Payload] = []
         try:
             for value in values:
-                payloads.append(self.to_payload(value))  # noqa: PERF401 - its length is the position
+                payloads.append(self.to_payload(value))
         except SealwireError as err:
             err.index = len(payloads)
             raise
