@@ -110,7 +110,8 @@ def as_serialized(codec: PayloadCodec | None) -> SerializedCodec | None:
 
     Its own class has to say that it does: a subclass may have changed `encode` and `decode`.
     """
+    inner: object = codec
     if type(codec) is CodecChain and len(codec.codecs) == 1:
-        (codec,) = codec.codecs
-    own = "encode_parts" in vars(type(codec))
-    return codec if own and isinstance(codec, SerializedCodec) else None
+        inner = codec.codecs[0]
+    own = "encode_parts" in vars(type(inner))
+    return inner if own and isinstance(inner, SerializedCodec) else None

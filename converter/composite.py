@@ -190,7 +190,8 @@ class CompositePayloadConverter:
         parts: list[Parts] = []
         try:
             for value in values:
-                direct = self._direct_writers.get(type(value))
+                cls: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
+                direct = self._direct_writers.get(cls)
                 if direct is None:
                     return None
                 data = direct[1](value)
