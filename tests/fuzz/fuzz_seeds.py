@@ -102,6 +102,17 @@ def _for_values() -> Iterator[bytes]:
             yield from _inputs(8, [bytes([0, number]) + content])
 
 
+def _for_direct() -> Iterator[bytes]:
+    texts = [json.dumps(text).encode() for text in _TEXTS]
+    labelled = [
+        Payload(metadata={ENCODING: encoding}, data=text)
+        for encoding in (b"json/plain", b"binary/msgpack", b"binary/plain", b"binary/null")
+        for text in (b"", *texts)
+    ]
+    for hint, payload in itertools.product(range(0, 14, 3), (*labelled, *_payloads())):
+        yield bytes([hint]) + payload.SerializeToString()
+
+
 def _for_answers() -> Iterator[bytes]:
     bodies = [*_for_wire(), *(json.dumps(cause).encode() for cause in _CAUSES)]
     for status, media, body in itertools.product(range(10), (0, 2), bodies):
@@ -154,6 +165,7 @@ def _inputs(recipes: int, contents: Sequence[bytes]) -> Iterator[bytes]:
 
 _MAKERS: Final[Mapping[str, Any]] = {
     "values": _for_values,
+    "direct": _for_direct,
     "answer": _for_answers,
     "wire": _for_wire,
     "dictionaries": _for_dictionaries,

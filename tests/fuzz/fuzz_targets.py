@@ -118,6 +118,13 @@ def values() -> Run:
     return fuzz_values.values()
 
 
+def direct() -> Run:
+    """Values without a payload around them; imported here for the same reason."""
+    import fuzz_values
+
+    return fuzz_values.direct()
+
+
 TARGETS: Final[Mapping[str, Callable[[], Run]]] = {
     "compression": compression,
     "padding": padding,
@@ -126,6 +133,7 @@ TARGETS: Final[Mapping[str, Callable[[], Run]]] = {
     "interop": interop,
     "chain": chain,
     "values": values,
+    "direct": direct,
     "answer": answer,
     "wire": wire,
     "dictionaries": dictionaries,

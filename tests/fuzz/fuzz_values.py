@@ -34,8 +34,8 @@ from sealwire.codecs import (
     PaddingCodec,
     PolicyMode,
 )
-from sealwire.converter import DataConverter
-from sealwire.errors import ConversionError, KeyLookupError, PayloadError
+from sealwire.converter import CompositePayloadConverter, DataConverter
+from sealwire.errors import ConversionError, DecryptError, KeyLookupError, PayloadError
 from sealwire.payload import Encoding, Payload
 
 
@@ -120,6 +120,36 @@ def values() -> Callable[[bytes], None]:
             (PayloadError, KeyLookupError, ConversionError),
             content,
         )
+
+    return run
+
+
+class Apart(CompositePayloadConverter):
+    """Another class, so that the converter is given payloads."""
+
+
+def direct() -> Callable[[bytes], None]:
+    """Bytes that were encrypted as they are; before them comes a byte for the hint.
+
+    The converter reads them without making a payload of them, and says the same as if it had.
+    """
+    codec = EncryptionCodec(keyring(), "default")
+    converter = DataConverter(codec=codec)
+    slow = DataConverter(Apart(), codec)
+
+    def run(data: bytes) -> None:
+        hints = [HINTS[data[0] % len(HINTS)]]
+        payloads = codec.encode_parts_sync([(data[1:], b"")])
+        documented = (PayloadError, ConversionError)
+        examine(lambda batch: converter.decode_sync(batch, hints), payloads, documented, data[1:])
+        outcomes: list[str] = []
+        for reader in (converter, slow):
+            try:
+                outcomes.append(repr(reader.decode_sync(payloads, hints)))
+            except documented as err:
+                outcomes.append("malformed" if isinstance(err, DecryptError) else str(err))
+        first, second = outcomes
+        assert first == second or second == "malformed", "a payload in between made a difference"
 
     return run
 

@@ -15,6 +15,7 @@ import everywhere_headers as headers
 import everywhere_nexus as desk
 import pytest
 import sealwire_test_common as common
+import sealwire_test_headers as user
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.nexus.v1 import EndpointSpec, EndpointTarget
 from temporalio.api.operatorservice.v1 import CreateNexusEndpointRequest
@@ -28,8 +29,9 @@ from temporalio.worker import Worker
 
 from sealwire.config import Config, EncryptionOptions, TemporalOptions
 from sealwire.errors import ContextMismatchError
+from sealwire.payload import encoding_of
 from sealwire.temporal import SealwirePlugin, data_converter
-from sealwire.temporal.history import search
+from sealwire.temporal.history import find_payloads, search
 
 MakeConfig = Callable[..., Awaitable[Config]]
 Handle = WorkflowHandle[Any, Any]
@@ -169,6 +171,30 @@ async def test_headers_in_clear_need_another_policy(
                 break
     async with Worker(await connect(migrating), task_queue=unique, workflows=[calling.Called]):
         assert await handle.result() == "child"
+
+
+@pytest.mark.server
+async def test_interceptors_may_seal_what_is_no_workflow_s(
+    temporal_server: str, make_config: MakeConfig, unique: str
+) -> None:
+    """With `headers = "workflow"` they seal for clients and open for activities."""
+    config = await make_config('[temporal]\nheaders = "workflow"\n')
+    interceptor = user.UserHeader(data_converter(config, "default"), "MARKER")
+    client = await Client.connect(
+        temporal_server, interceptors=[interceptor], plugins=[SealwirePlugin(config)]
+    )
+    async with Worker(client, task_queue=unique, workflows=[user.Asking], activities=[user.who]):
+        handle = await client.start_workflow(user.Asking.run, id=unique, task_queue=unique)
+        assert ["MARKER", "MARKER"] == await handle.result()
+    history = await handle.fetch_history()
+    assert [set()] * len(history.events) == [search(event, ["MARKER"]) for event in history.events]
+    headers = [
+        encoding_of(payload)
+        for event in history.events
+        for path, payload in find_payloads(event)
+        if "header" in path
+    ]
+    assert ["binary/sealed-v1"] * 2 == headers
 
 
 @pytest.mark.server
