@@ -37,7 +37,14 @@ from .padding import PaddingCodec
 from .payload_cache import FolderCache, MemoryCache, PayloadCache
 from .payload_storage import PayloadStorage
 from .policy import DecodeCounters, DecodePolicy, PolicyMode
-from .protocol import CodecKind, ContextualCodec, PayloadCodec, SyncPayloadCodec, with_context
+from .protocol import (
+    CodecKind,
+    ContextualCodec,
+    PayloadCodec,
+    SerializedCodec,
+    SyncPayloadCodec,
+    with_context,
+)
 from .read_also import ReadAlsoCodec
 from .remote import RemoteCodec
 from .tenancy import TenantOf, WorkflowIdTenant
@@ -76,6 +83,7 @@ __all__ = [
     "PolicyMode",
     "ReadAlsoCodec",
     "RemoteCodec",
+    "SerializedCodec",
     "StoredObject",
     "SyncPayloadCodec",
     "TenantEncryptionCodec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CoroutineType
-from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
 from sealwire.errors import ConfigurationError, DecryptError, KeyNotFoundError, SealwireError
 from sealwire.keys import Key, Keyring
@@ -27,8 +27,7 @@ T = TypeVar("T")
 _ENCODINGS: Final = {"sealed-v1": Encoding.SEALED, "interop": Encoding.ENCRYPTED}
 
 
-@dataclass(frozen=True, slots=True)
-class _Form(Generic[T]):
+class _Form(NamedTuple, Generic[T]):
     """What decoded payloads are returned as.
 
     Args:

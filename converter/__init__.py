@@ -15,7 +15,7 @@ Any object with the three members of `PayloadConverter` takes part in a composit
 `temporalio.converter.EncodingPayloadConverter` included.
 """
 
-from .base import PayloadConverter, SelectsByClass
+from .base import ConvertsData, PayloadConverter, SelectsByClass
 from .binary import BytesConverter, NullConverter
 from .composite import CompositePayloadConverter, default_converters
 from .custom import CustomType
@@ -28,6 +28,7 @@ __all__ = [
     "BinaryProtobufConverter",
     "BytesConverter",
     "CompositePayloadConverter",
+    "ConvertsData",
     "CustomType",
     "DataConverter",
     "JsonConverter",

@@ -17,11 +17,11 @@ import time
 from types import SimpleNamespace
 from typing import Any, Final
 
-from sealwire.codecs import ContextualCodec, PayloadCodec
+from sealwire.codecs import ContextualCodec, PayloadCodec, SerializedCodec
 from sealwire.payload import ENCODING, Encoding, Payload
 
 from .codec_sharing import CodecSharingConformance
-from .roundtrip import assert_same, decode, encode, serialized, sync_codec
+from .roundtrip import assert_same, decode, encode, in_a_loop, serialized, sync_codec
 
 _CALLS: Final = 1000  # of `with_context`, in a fifth of the patience: by default 2 s, which is
 _SHARE: Final = 0.2  # far too long for a copy, and far too short for I/O or to derive a key
@@ -158,6 +158,23 @@ class PayloadCodecConformance(CodecSharingConformance):
         assert_same(samples, decode(codec, codec.encode_sync(samples)))
         assert codec.encode_sync([]) == []
         assert codec.decode_sync([]) == []
+
+    def test_payloads_as_bytes_make_no_difference(self) -> None:
+        """A `SerializedCodec` reads either way what either way wrote, of what refers to nothing."""
+        codec = self.codec()
+        if not isinstance(codec, SerializedCodec):
+            return
+        samples = [payload for payload in self.samples() if not payload.external_payloads]
+        whole = [(payload.SerializeToString(), b"") for payload in samples]
+        split = [(message[:3], message[3:]) for message, _ in whole]
+        for parts in (whole, split):
+            for encoded in (codec.encode_parts_sync(parts), in_a_loop(codec.encode_parts, parts)):
+                assert_same(samples, codec.decode_sync(encoded))
+                messages = in_a_loop(codec.decode_serialized, encoded)
+                assert_same(samples, [Payload.FromString(message) for message in messages])
+                assert messages == codec.decode_serialized_sync(encoded)
+        assert codec.encode_parts_sync([]) == []
+        assert codec.decode_serialized_sync([]) == []
 
     def test_a_context_costs_next_to_nothing(self) -> None:
         """`with_context` is called for every group of payloads: a thousand calls take no time."""

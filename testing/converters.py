@@ -20,7 +20,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sealwire.converter import PayloadConverter
+from sealwire.converter import ConvertsData, PayloadConverter
 from sealwire.errors import ConversionError, PayloadError
 from sealwire.payload import ENCODING, Payload
 
@@ -101,6 +101,18 @@ class PayloadConverterConformance:
         for value, _, payload in self._converted():
             assert payload == converter.to_payload(value)
             assert payload == converter.to_payload(value)
+
+    def test_data_alone_makes_no_difference(self) -> None:
+        """If it `ConvertsData`, a payload is its encoding and what `to_data` gives."""
+        converter = self.converter()
+        if not isinstance(converter, ConvertsData):
+            return
+        for value, type_hint, payload in self._converted():
+            data = converter.to_data(value)
+            expected = Payload(metadata={ENCODING: converter.encoding.encode()}, data=data)
+            assert expected == payload
+            back = converter.from_data(data, type_hint)
+            assert self.same(converter.from_payload(payload, type_hint), back)
 
     def test_nothing_given_is_changed(self) -> None:
         """Neither the value nor the payload is different afterwards."""

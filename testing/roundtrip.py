@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from sealwire.codecs import PayloadCodec, SyncPayloadCodec
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 
 def encode(codec: PayloadCodec, payloads: Sequence[Payload]) -> list[Payload]:
     """Encode `payloads` in an event loop of its own."""
-    return _in_a_loop(codec.encode, payloads)
+    return in_a_loop(codec.encode, payloads)
 
 
 def decode(codec: PayloadCodec, payloads: Sequence[Payload]) -> list[Payload]:
     """Decode `payloads` in an event loop of its own."""
-    return _in_a_loop(codec.decode, payloads)
+    return in_a_loop(codec.decode, payloads)
 
 
 async def round_trip(codec: PayloadCodec, payloads: Sequence[Payload]) -> None:
@@ -71,13 +74,14 @@ def assert_same(expected: Sequence[Payload], actual: Sequence[Payload]) -> None:
         assert old == new, f"the payload at {index} is not what it was"
 
 
-def _in_a_loop(method: Any, payloads: Sequence[Payload]) -> list[Payload]:
-    results: list[list[Payload]] = []
+def in_a_loop(method: Callable[[Sequence[S]], Awaitable[list[T]]], items: Sequence[S]) -> list[T]:
+    """Call a method of a codec in an event loop of its own."""
+    results: list[list[T]] = []
 
     async def call() -> None:
         # Not as the result of the task: when `asyncio.run` ends, it makes the text of the task and
         # its result only to throw it away, which for large payloads takes most of the time.
-        results.append(await method(payloads))
+        results.append(await method(items))
 
     asyncio.run(call())
     return results[0]

@@ -188,3 +188,15 @@ async def test_a_chain_compresses_as_ever() -> None:
         assert "binary/sealed-v1" == encoding_of(payloads[0])
         assert payloads[0].ByteSize() < 500
         assert ["a" * 5000] == await converter.decode(payloads)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_keys_are_loaded_when_they_are_needed(*, known: bool) -> None:
+    """With the first value that is encrypted, whether its class is known or not."""
+    converter = CompositePayloadConverter()
+    if known:
+        converter.to_payload({})
+    for _ in range(2):
+        keyring = Keyring(StaticKeyProvider(Key("sealed", bytes(range(32)))))
+        sealing = DataConverter(converter, EncryptionCodec(keyring, "default"))
+        assert [{"a": 1}] == await sealing.decode(await sealing.encode([{"a": 1}]))
