@@ -204,4 +204,4 @@ def test_a_broken_converter_fails_the_suite(
 
 def test_the_suite_has_no_default_converter() -> None:
     """Forgetting to override a method is an error, and no empty success."""
-    assert 8 == len(_failing(PayloadConverterConformance()))
+    assert 9 == len(_failing(PayloadConverterConformance()))
