@@ -33,6 +33,7 @@ from sealwire.codecs import (
     ReadAlsoCodec,
 )
 from sealwire.keys import DataKeys, Key, Keyring, KeySuite, StaticKeyProvider
+from sealwire.parts import Parts
 from sealwire.payload import Payload
 from sealwire.testing import ScriptedKeyWrapper
 from sealwire.testing.codecs import PayloadCodecConformance
@@ -356,6 +357,20 @@ class ReturnsItsInput(Broken):
         return result
 
 
+class DiffersAsBytes(Broken):
+    async def encode_parts(self, parts: Sequence[Parts]) -> list[Payload]:
+        return self.encode_parts_sync(parts)
+
+    def encode_parts_sync(self, parts: Sequence[Parts]) -> list[Payload]:
+        return [Payload(data=data) for _, data in parts]
+
+    async def decode_serialized(self, payloads: Sequence[Payload]) -> list[bytes]:
+        return self.decode_serialized_sync(payloads)
+
+    def decode_serialized_sync(self, payloads: Sequence[Payload]) -> list[bytes]:
+        return [payload.SerializeToString() for payload in payloads]
+
+
 class DiffersWithoutALoop(Broken):
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [Payload(data=b"\0" + payload.SerializeToString()) for payload in payloads]
@@ -539,6 +554,7 @@ BROKEN: list[Callable[[], PayloadCodec]] = [
     LosesExternalPayloads,
     NeedsAPayload,
     ReturnsItsInput,
+    DiffersAsBytes,
     DiffersWithoutALoop,
     SharesAState,
     ForgetsTheContract,

@@ -143,6 +143,14 @@ class _Random(_Sound):
         return payload
 
 
+class _OtherData(_Sound):
+    def to_data(self, value: Any) -> bytes:
+        return f"\0{value}".encode()
+
+    def from_data(self, data: bytes, type_hint: Any = None) -> Any:
+        return data[1:].decode()
+
+
 class _ChangesPayload(_Sound):
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         payload.metadata.setdefault("seen", b"")
@@ -191,6 +199,7 @@ def test_a_sound_converter_passes_the_suite() -> None:
         (_Lossy, "test_a_value_comes_back_as_it_was"),
         (_NeedsHint, "test_a_payload_can_be_read_without_a_hint"),
         (_Random, "test_the_same_value_gives_the_same_bytes"),
+        (_OtherData, "test_data_alone_makes_no_difference"),
         (_ChangesPayload, "test_nothing_given_is_changed"),
         (_RawErrors, "test_malformed_data_gives_a_payload_error"),
     ],
