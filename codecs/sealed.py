@@ -47,12 +47,9 @@ _ALLOWED: Final = _MANDATORY | {ENCRYPTION_CONTEXT, CONTENT_ID}
 
 
 class ContentKey(Protocol):
-    """What a payload is sealed with."""
+    """What a payload is sealed with; `content_key` are 32 bytes that serve this one purpose."""
 
-    @property
-    def content_key(self) -> bytes:
-        """32 bytes that serve this one purpose."""
-        ...
+    content_key: bytes
 
 
 def unpack(data: bytes) -> dict[bytes, bytes] | None:

@@ -55,6 +55,18 @@ def data_of(vector: dict[str, Any]) -> bytes:
     return (pattern * (length // len(pattern) + 1))[:length]
 
 
+@pytest.mark.parametrize("size", [16_383, 16_384, 16_385, 32_767, 32_768, 32_769])
+def test_the_size_is_known_before_it_is_sealed(size: int) -> None:
+    """At the ends of chunks, each of which has a tag."""
+    inner = of(size - (of(size - 100).ByteSize() - (size - 100)))
+    assert size == inner.ByteSize()
+    outer = sealed_with(codec(None), inner)
+    empty = Payload()
+    empty.CopyFrom(outer)
+    empty.data = b""
+    assert outer.ByteSize() == sealed.size_around(empty, inner)
+
+
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_ids_are_the_published_ones(vector: dict[str, Any]) -> None:
     """As the reference and JavaScript compute them."""
