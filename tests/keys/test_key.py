@@ -418,3 +418,21 @@ def test_refused_material_shows_in_no_traceback(
     inner = caught.value.with_traceback(caught.tb.tb_next)
     assert "in __init__" in seen(inner)
     assert not leaks(seen(inner), material)
+
+
+@pytest.mark.parametrize(
+    ("suite", "names"),
+    [
+        (KeySuite.SEALED, {"content_key", "content_id_key"}),
+        (KeySuite.INDEX, {"index_key"}),
+        (KeySuite.INTEROP, set[str]()),
+    ],
+)
+def test_each_purpose_has_32_bytes_of_its_own(suite: KeySuite, names: set[str]) -> None:
+    """Derived keys are as long as the ciphers and HMAC-SHA-256 want them, and differ."""
+    key = Key("k", bytes(range(32)), suite=suite)
+    derived = {name: getattr(key, name) for name in ("content_key", "content_id_key", "index_key")}
+    assert {name: 32 * (name in names) for name in derived} == {
+        name: len(value) for name, value in derived.items()
+    }
+    assert len(names) == len({value for value in derived.values() if value})
