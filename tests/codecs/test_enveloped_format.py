@@ -15,7 +15,7 @@ import pytest
 import sealwire.errors
 from sealwire import tlv
 from sealwire.codecs import DecodePolicy, EnvelopeEncryptionCodec, PolicyMode
-from sealwire.codecs.enveloped import EnvelopedPayloads
+from sealwire.codecs.enveloped import EnvelopedPayloads, has_enveloped_form
 from sealwire.errors import DecryptError, SealwireError
 from sealwire.keys import DataKeys, LocalKeyWrapper
 from sealwire.keys.data_key import DataKey, pack_wraps
@@ -182,3 +182,36 @@ def test_one_codec_writes_with_one_key_after_another() -> None:
             if other is not present.key:
                 with pytest.raises(DecryptError):
                     written.decrypt(outer, header, other)
+
+
+def written_with(*keys: DataKey) -> tuple[EnvelopedPayloads, list[Payload]]:
+    codec = EnvelopedPayloads(DecodePolicy(), {"namespace": "default"})
+    inner = Payload(metadata={"encoding": b"json/plain"}, data=b"1")
+    presents = [WrappedKey(key, pack_wraps([Wrapping("kek", key.id_bytes)])) for key in keys]
+    return codec, [codec.encrypt(present, inner) for present in presents]
+
+
+def test_a_key_of_another_id_is_refused_before_it_is_used() -> None:
+    """Whichever id comes first; the error names the one in the payload."""
+    first, second = (DataKey(bytes(range(start, start + 32))) for start in (50, 150))
+    codec, outers = written_with(first, second)
+    for outer, own, other in zip(outers, (first, second), (second, first), strict=True):
+        with pytest.raises(DecryptError) as caught:
+            codec.decrypt(outer, codec.header(outer), other)
+        assert own.id == caught.value.key_id
+
+
+def test_only_what_the_format_writes_has_its_form() -> None:
+    """With an entry less, one more, another encoding, or too little data, it is something else."""
+    (outer,) = written_with(DataKey(bytes(range(32))))[1]
+    assert has_enveloped_form(outer)
+    metadata = dict(outer.metadata)
+    others = [
+        *({name: metadata[name] for name in metadata if name != left_out} for left_out in metadata),
+        *({**metadata, "encoding": other} for other in (b"binary/a", b"binary/sealed-v1")),
+        {**metadata, "further": b""},
+    ]
+    forms = [has_enveloped_form(Payload(metadata=other, data=outer.data)) for other in others]
+    # Without a context it may be of the format; the rest may not.
+    assert ["encryption-context" not in other for other in others] == forms
+    assert not has_enveloped_form(Payload(metadata=metadata, data=outer.data[:71]))
