@@ -10,7 +10,7 @@ from sealwire.parts import data_start, head, varint
 from sealwire.payload import Payload
 
 METADATA = Payload(metadata={"encoding": b"json/plain"}).SerializeToString()
-EDGES = [1, 2, 127, 128, 129, 1023, 1024, 16383, 16384, 16385, 2097151, 2097152]
+EDGES = [1, 2, 6, 40, 127, 128, 129, 1023, 1024, 16383, 16384, 16385, 2097151, 2097152]
 
 
 @pytest.mark.parametrize("size", EDGES)
