@@ -27,7 +27,7 @@ from sealwire.keys import Key, Keyring, StaticKeyProvider
 from sealwire.temporal import SealwireCodec
 
 PACKAGES: Final = ("sealwire", "temporalio", "cryptography", "protobuf", "zstandard")
-TASKS: Final = (1, 4, 16, 100)  # the last one is how many activities a worker takes by default
+TASKS: Final = (1, 4, 16)
 PAYLOADS: Final = 10_000
 SAMPLES: Final = 20
 STATUS: Final = Path("/proc/self/statm")  # Linux: pages of this process
