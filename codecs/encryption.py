@@ -244,6 +244,8 @@ class EncryptionCodec:
         return encoded
 
     def _encode_parts(self, parts: Sequence[Parts], window: Window | None) -> list[Payload]:
+        if not parts:
+            return []
         writer = self._writer
         key = window.primaries.get(writer.suite) if window else None
         if key is None:

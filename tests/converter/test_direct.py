@@ -20,6 +20,7 @@ from sealwire.converter import (
 )
 from sealwire.errors import (
     ConversionError,
+    KeyLookupError,
     PayloadError,
     SealwireError,
     UnencryptedPayloadError,
@@ -200,3 +201,13 @@ async def test_keys_are_loaded_when_they_are_needed(*, known: bool) -> None:
         keyring = Keyring(StaticKeyProvider(Key("sealed", bytes(range(32)))))
         sealing = DataConverter(converter, EncryptionCodec(keyring, "default"))
         assert [{"a": 1}] == await sealing.decode(await sealing.encode([{"a": 1}]))
+
+
+async def test_no_payloads_need_no_key() -> None:
+    """Where no key of the format is active, an empty list is still an empty list."""
+    keyring = Keyring(StaticKeyProvider(Key("sealed", bytes(range(32)))))
+    codec = EncryptionCodec(keyring, "default", format="interop")
+    assert [] == await codec.encode_parts([])
+    assert [] == codec.encode_parts_sync([])
+    with pytest.raises(KeyLookupError):
+        codec.encode_parts_sync([(b"", b"x")])

@@ -17,10 +17,10 @@ from temporalio.converter import (
     ActivitySerializationContext,
     DataConverter,
     DefaultFailureConverter,
-    DefaultPayloadConverter,
     PayloadCodec,
     WorkflowSerializationContext,
 )
+from temporalio.openai_agents import OpenAIAgentsPlugin, OpenAIPayloadConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import Replayer, ReplayerConfig, UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -146,37 +146,18 @@ async def test_headers_are_as_configured(
     assert expected is plugin.configure_replayer(replayer).get("header_codec_behavior")
 
 
-class AgentsConverter(DefaultPayloadConverter):
-    """A payload converter that another plugin insists on."""
-
-
-def agents_converter(converter: DataConverter | None) -> DataConverter:
-    """What the plugin for the OpenAI Agents SDK does with a data converter."""
-    if converter is None:
-        return DataConverter(payload_converter_class=AgentsConverter)
-    if converter.payload_converter_class is DefaultPayloadConverter:
-        return replace(converter, payload_converter_class=AgentsConverter)
-    if not isinstance(converter.payload_converter_class(), AgentsConverter):
-        raise ValueError("the payload converter must be an AgentsConverter")
-    return converter
-
-
-def agents_plugin() -> SimplePlugin:
-    return SimplePlugin("agents", data_converter=agents_converter)  # pyright: ignore[reportUnknownMemberType]
-
-
 @pytest.mark.server
 @pytest.mark.parametrize("ours_first", [True, False])
 async def test_plugins_that_choose_a_converter_come_before_or_after(
     temporal_server: str, make_config: MakeConfig, ours_first: bool
 ) -> None:
     """Their payload converter is used and the codec is ours, in either order."""
-    plugins: list[Any] = [agents_plugin(), SealwirePlugin(await make_config())]
+    plugins: list[Any] = [OpenAIAgentsPlugin(), SealwirePlugin(await make_config())]
     for other in (OpenTelemetryPlugin(), None):
         plugins = [*plugins, other] if other else plugins[:2]
         order = list(reversed(plugins)) if ours_first else plugins
         client = await Client.connect(temporal_server, plugins=order)
-        assert issubclass(client.data_converter.payload_converter_class, AgentsConverter)
+        assert issubclass(client.data_converter.payload_converter_class, OpenAIPayloadConverter)
         assert isinstance(client.data_converter.payload_codec, SealwireCodec)
 
 
