@@ -24,8 +24,8 @@ class ScriptedKeyWrapper:
 
     Attributes:
         fault: What every call but `name` raises; None while it is up.
-        gate: Holds each of those calls until it is set.
-        asked: Set when one of them begins.
+        gate: Holds each of those calls until it is set; None lets them pass.
+        asked: Set when one of them began, since the last `hold`.
         wraps: How many times `wrap` was called.
         unwraps: What `unwrap` was called with, in order.
         tenants: The tenants of all these calls.
@@ -41,6 +41,14 @@ class ScriptedKeyWrapper:
         self._name = called
         self._aead = AESGCM(secrets.token_bytes(32))
         self._lock = threading.Lock()
+
+    def hold(self) -> threading.Event:
+        """Hold the calls that begin from now on, and return the gate that lets them go on."""
+        # A new event each: earlier calls do not count, and a fork of this process may find the old
+        # one's lock held by a thread that it lacks.
+        self.asked = threading.Event()
+        self.gate = threading.Event()
+        return self.gate
 
     async def name(self) -> str:
         """Return the name."""

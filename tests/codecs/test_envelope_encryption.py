@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -644,10 +643,10 @@ async def test_many_tasks_with_keys_of_their_own_pass_the_limit(
     clock, kek = FakeClock(), ScriptedKeyWrapper("kek")
     outer = [encoded(codec_of(kek)) for _ in range(60)]
     reader = EnvelopeEncryptionCodec(DataKeys(kek, clock=clock), "default")
-    kek.gate = threading.Event()
+    gate = kek.hold()
     decoding = [asyncio.create_task(reader.decode([payload])) for payload in outer]
     await asyncio.to_thread(kek.asked.wait, 10)
-    kek.gate.set()
+    gate.set()
 
     assert [[PLAIN]] * 60 == await asyncio.gather(*decoding)
 

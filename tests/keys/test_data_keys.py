@@ -99,14 +99,11 @@ def hostile(number: int, name: bytes = b"scripted") -> bytes:
     return tlv.pack({name: b"hostile %d" % number})
 
 
-def free(kek: ScriptedKeyWrapper) -> threading.Event:
-    """Wait until a call is held, let others pass, and return what holds the first."""
-    gate = kek.gate
-    assert gate is not None
+def let_others_pass(kek: ScriptedKeyWrapper) -> None:
+    """Wait until a call is held, and hold no others."""
     assert kek.asked.wait(10)
     kek.asked = threading.Event()  # a child process may get the lock of the old one locked
     kek.gate = None
-    return gate
 
 
 def test_the_id_and_the_content_key_are_derived() -> None:
@@ -262,10 +259,10 @@ def test_a_key_is_replaced_ahead_of_its_time(
     assert (first, 1) == (present(keys), kek.wraps)
 
     clock.advance(0.12 * HOUR)
-    kek.gate = threading.Event()
+    gate = kek.hold()
     assert first == present(keys)
     assert first == present(keys)
-    kek.gate.set()
+    gate.set()
     settle(keys)
 
     assert first != present(keys)
@@ -348,9 +345,9 @@ def test_an_idle_process_waits_shortly_for_a_new_key(
     assert first != second
 
     clock.advance(1.5 * HOUR)
-    kek.gate = threading.Event()
+    gate = kek.hold()
     assert second == present(keys)
-    kek.gate.set()
+    gate.set()
     settle(keys)
     assert second != present(keys)
 
@@ -419,9 +416,9 @@ def test_a_child_process_goes_on_with_the_key(
     keys = make()
     first = present(keys)
     clock.advance(0.95 * HOUR)
-    kek.gate = threading.Event()
+    gate = kek.hold()
     present(keys)  # begins the renewal, whose thread the child will not have
-    gate = free(kek)
+    let_others_pass(kek)
 
     def child() -> bytes:
         before = present(keys)
@@ -442,10 +439,10 @@ def test_a_child_process_opens_what_was_being_opened(
     """A question that the parent was asking does not block the child."""
     wraps = wraps_of(make())
     reader = make()
-    kek.gate = threading.Event()
+    gate = kek.hold()
     with ThreadPoolExecutor(1) as pool:
         parent = pool.submit(reader.find_sync, [wraps])
-        gate = free(kek)
+        let_others_pass(kek)
         found = in_a_fork(lambda: reader.find_sync([wraps]).key.id_bytes, 10.0)
         gate.set()
 
@@ -470,12 +467,12 @@ async def test_a_thousand_who_want_one_key_ask_once(
         writer, reader = make(), make()
         present_id, wraps = present(writer), wraps_of(writer)
         kek.unwraps.clear()
-        kek.gate = threading.Event()
+        gate = kek.hold()
 
         with ThreadPoolExecutor(spread) as pool:
             runs = [pool.submit(open_often, reader, wraps, 1000 // spread) for _ in range(spread)]
             await asyncio.to_thread(kek.asked.wait, 10)
-            kek.gate.set()
+            gate.set()
             ids = [await asyncio.wrap_future(run) for run in runs]
         kek.gate = None
 
@@ -488,11 +485,11 @@ async def test_a_caller_who_gives_up_takes_nobody_along(
 ) -> None:
     """The others get the key."""
     wraps, reader = wraps_of(make()), make()
-    kek.gate = threading.Event()
+    gate = kek.hold()
     first, second = (asyncio.create_task(reader.find([wraps])) for _ in range(2))
     await asyncio.to_thread(kek.asked.wait, 10)
     first.cancel()
-    kek.gate.set()
+    gate.set()
 
     assert (await second).key
     with pytest.raises(asyncio.CancelledError):
@@ -708,12 +705,12 @@ async def test_a_service_that_hangs_does_not_stop_reading(
     wraps, reader = wraps_of(make()), make(read_only=True)
     found = reader.find_sync([wraps])
     clock.advance(HOUR)
-    kek.gate = threading.Event()
+    gate = kek.hold()
 
     assert found.key is (await reader.find([wraps])).key
     clock.advance(60)
     assert found.key is (await asyncio.to_thread(reader.find_sync, [wraps])).key
-    kek.gate.set()
+    gate.set()
 
 
 def test_an_outage_is_no_answer(make: Callable[..., DataKeys], kek: ScriptedKeyWrapper) -> None:
