@@ -10,7 +10,7 @@ from typing import Any, Self
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 
-from .protocol import CodecKind, PayloadCodec, SerializedCodec, SyncPayloadCodec, with_context
+from .protocol import CodecKind, PartsCodec, PayloadCodec, SyncPayloadCodec, with_context
 
 
 @dataclass(frozen=True, init=False)
@@ -105,7 +105,7 @@ def as_sync(codec: PayloadCodec) -> SyncPayloadCodec:
     )
 
 
-def as_serialized(codec: PayloadCodec | None) -> SerializedCodec | None:
+def as_parts_codec(codec: PayloadCodec | None) -> PartsCodec | None:
     """Return `codec` as one that encodes payloads as bytes, or None.
 
     Its own class has to say that it does: a subclass may have changed `encode` and `decode`.
@@ -114,4 +114,4 @@ def as_serialized(codec: PayloadCodec | None) -> SerializedCodec | None:
     if type(codec) is CodecChain and len(codec.codecs) == 1:
         inner = codec.codecs[0]
     own = "encode_parts" in vars(type(inner))
-    return inner if own and isinstance(inner, SerializedCodec) else None
+    return inner if own and isinstance(inner, PartsCodec) else None

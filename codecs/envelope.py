@@ -7,18 +7,14 @@ what else is accepted in `encryption`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
 from sealwire.errors import DecryptError, KeyLookupError
 from sealwire.keys import Key, KeySuite
 from sealwire.parts import Parts
-from sealwire.payload import (
-    Payload,
-)
+from sealwire.payload import Payload
 
 from . import enveloped
-
-T = TypeVar("T")
 
 
 class Envelopes(Protocol):
@@ -34,8 +30,7 @@ class Envelopes(Protocol):
         metadata: Mapping[str, bytes],
         keys: Mapping[str, Key],
         find: Callable[[str], Key],
-        parse: Callable[[bytes], T],
-    ) -> T:
+    ) -> Parts:
         """Decrypt a payload with the key that it names, out of `keys`, else from `find`.
 
         Args:
@@ -43,7 +38,9 @@ class Envelopes(Protocol):
             metadata: Its metadata, which takes time to ask for.
             keys: Keys by id.
             find: Gives a key or refuses.
-            parse: Makes something of the serialized payload inside.
+
+        Returns:
+            The payload inside; a large one split before its data, others in the first part alone.
 
         Raises:
             PayloadError: It is refused.
@@ -89,15 +86,14 @@ class UnopenedEnvelopes:
         metadata: Mapping[str, bytes],
         keys: Mapping[str, Key],
         find: Callable[[str], Key],
-        parse: Callable[[bytes], T],
-    ) -> T:
+    ) -> Parts:
         """Refuse a payload.
 
         Raises:
             KeyLookupError: It carries its own key.
             DecryptError: It only says so.
         """
-        del metadata, keys, find, parse
+        del metadata, keys, find
         if not self.has_form(payload):
             raise DecryptError(encoding="binary/enveloped-v1")
         raise KeyLookupError(

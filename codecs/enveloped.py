@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 from sealwire.errors import ContextMismatchError, DecryptError
 from sealwire.keys.data_key import DATA_KEY_ID, LABEL, DataKey, unpack_wraps
 from sealwire.keys.present_key import WrappedKey
+from sealwire.parts import payload_of
 from sealwire.payload import (
     ENCODING,
     ENCRYPTION_CONTEXT,
@@ -36,6 +37,7 @@ from sealwire.payload import (
 from . import sealed
 from .header import Header, text_of
 from .policy import NAMESPACE, DecodePolicy
+from .serialized import in_parts
 
 _NAME: Final = "binary/enveloped-v1"
 _MANDATORY: Final = frozenset({ENCODING, ENCRYPTION_KEY_ID, ENCRYPTION_WRAPPED_KEY})
@@ -92,7 +94,7 @@ class EnvelopedPayloads:
         metadata[ENCRYPTION_WRAPPED_KEY] = present.wraps
         if self._own is not None:
             metadata[ENCRYPTION_CONTEXT] = self._own
-        outer.data = sealed.seal_payload(present.key, writing[1].authenticated, payload)
+        outer.data = sealed.seal_parts(present.key, writing[1].authenticated, in_parts(payload))
         if payload.external_payloads:
             outer.external_payloads.extend(payload.external_payloads)
         return outer
@@ -120,7 +122,7 @@ class EnvelopedPayloads:
         if key.id != header.key_id or len(data) < sealed.MIN_SIZE:
             raise DecryptError(key_id=header.key_id, encoding=_NAME)
         try:
-            inner = Payload.FromString(sealed.unseal(key, header.authenticated, data))
+            inner = payload_of(sealed.unseal(key, header.authenticated, data))
         except (InvalidTag, DecodeError):
             raise DecryptError(key_id=key.id, encoding=_NAME) from None
         if self._own is None or header.context != self._own:

@@ -20,9 +20,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from sealwire.errors import KeyLookupError
 from sealwire.keys import Key
+from sealwire.parts import Parts, read_before
 from sealwire.payload import ENCODING, ENCRYPTION_KEY_ID
 
 from .memory import LARGE, keep_freed_memory
@@ -80,28 +83,46 @@ def has_interop_form(metadata: Mapping[str, bytes], data: bytes) -> bool:
     return len(metadata) == 2 or (len(metadata) == 3 and metadata.get(CIPHER) == _CIPHER_NAME)
 
 
-def encrypt(key: Key, message: bytes) -> bytes:
-    """Encrypt `message` under a fresh random nonce."""
-    cipher = key.aead
-    if cipher is None:  # a key of another suite
+def encrypt(key: Key, parts: Parts) -> bytes:
+    """Encrypt a payload in parts under a fresh random nonce."""
+    aead, aes = key.aead, key.aes
+    if aead is None or aes is None:  # a key of another suite
         raise InvalidTag
+    before, data = parts
     nonce = os.urandom(NONCE)
-    if len(message) >= LARGE:
-        keep_freed_memory()
-    return nonce + cipher.encrypt(nonce, message, None)
+    if len(data) < LARGE:
+        return nonce + aead.encrypt(nonce, before + data, None)
+    keep_freed_memory()
+    encryptor = Cipher(aes, GCM(nonce)).encryptor()
+    encrypted = encryptor.update(before), encryptor.update(data), encryptor.finalize()
+    return b"".join((nonce, *encrypted, encryptor.tag))  # the only copy
 
 
-def decrypt(key: Key, data: bytes) -> bytes:
-    """Decrypt `data`.
+def decrypt(key: Key, data: bytes) -> Parts:
+    """Decrypt a payload that is in `data`.
+
+    Returns:
+        A large one split before its data, any other in the first part alone.
 
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key.
     """
-    cipher = key.aead
-    if cipher is None:  # a key of another suite
+    aead, aes = key.aead, key.aes
+    if aead is None or aes is None:  # a key of another suite
         raise InvalidTag
     if len(data) < LARGE:
-        return cipher.decrypt(data[:NONCE], data[NONCE:], None)
+        return aead.decrypt(data[:NONCE], data[NONCE:], None), b""
     keep_freed_memory()
-    view = memoryview(data)  # a copy of the ciphertext less
-    return cipher.decrypt(view[:NONCE], view[NONCE:], None)
+    decryptor = Cipher(aes, GCM(data[:NONCE], data[-TAG:])).decryptor()
+    rest = memoryview(data)[NONCE:-TAG]
+
+    def read(size: int) -> bytes:
+        nonlocal rest
+        plain, rest = decryptor.update(rest[:size]), rest[size:]
+        return plain
+
+    # Where to cut is not authentic yet. Whatever comes out, it is dropped unless the whole is.
+    before, split = read_before(read, len(rest))
+    plain = decryptor.update(rest)
+    decryptor.finalize()
+    return (before, plain) if split else (before + plain, b"")

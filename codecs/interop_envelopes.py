@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
-from google.protobuf.message import DecodeError
 
 from sealwire.errors import DecryptError
 from sealwire.keys import Key, KeySuite
@@ -20,11 +19,10 @@ from sealwire.payload import (
 
 from . import interop
 from .policy import DecodeCounters, DecodePolicy
+from .serialized import in_parts
 
 # A member as a plain name: an attribute of an enum is slow to look up.
 _INTEROP: Final = KeySuite.INTEROP
-
-T = TypeVar("T")
 
 
 class InteropEnvelopes:
@@ -33,11 +31,11 @@ class InteropEnvelopes:
     Args:
         policy: Whether payloads are counted.
         aliases: Keys for ids that are no ids of keys here.
-        counters: Counts what a stricter policy would refuse.
+        counters: Where they are counted.
         messages: Counts what each key encrypted.
     """
 
-    __slots__ = ("_aliases", "_counters", "_messages", "_policy")
+    __slots__ = ("_aliases", "_counted", "_messages")
 
     suite: ClassVar[KeySuite] = _INTEROP
 
@@ -48,9 +46,8 @@ class InteropEnvelopes:
         counters: DecodeCounters,
         messages: interop.MessageCounter,
     ) -> None:
-        self._policy = policy
         self._aliases = aliases
-        self._counters = counters
+        self._counted = counters if policy.counts_interop else None
         self._messages = messages
 
     def has_form(self, payload: Payload) -> bool:
@@ -63,7 +60,7 @@ class InteropEnvelopes:
         Raises:
             KeyLookupError: The key has encrypted as many messages as it may.
         """
-        outer = self.encrypt_parts(key, (payload.SerializeToString(), b""))
+        outer = self.encrypt_parts(key, in_parts(payload))
         if payload.external_payloads:
             outer.external_payloads.extend(payload.external_payloads)
         return outer
@@ -75,7 +72,7 @@ class InteropEnvelopes:
         metadata = outer.metadata
         metadata[ENCODING] = Encoding.ENCRYPTED
         metadata[ENCRYPTION_KEY_ID] = key.id_bytes
-        outer.data = interop.encrypt(key, parts[0] + parts[1])
+        outer.data = interop.encrypt(key, parts)
         return outer
 
     def decrypt(
@@ -84,8 +81,7 @@ class InteropEnvelopes:
         metadata: Mapping[str, bytes],
         keys: Mapping[str, Key],
         find: Callable[[str], Key],
-        parse: Callable[[bytes], T],
-    ) -> T:
+    ) -> Parts:
         """See `Envelopes`."""
         data = payload.data
         key_id = self._key_id(metadata)
@@ -93,10 +89,11 @@ class InteropEnvelopes:
         if key.suite is not _INTEROP or not interop.has_interop_form(metadata, data):
             raise DecryptError(key_id=key.id, encoding="binary/encrypted")
         try:
-            inner = parse(interop.decrypt(key, data))
-        except (InvalidTag, DecodeError):
+            inner = interop.decrypt(key, data)
+        except InvalidTag:
             raise DecryptError(key_id=key.id, encoding="binary/encrypted") from None
-        self._policy.admit_interop(key.id, self._counters)
+        if self._counted is not None:
+            self._counted.add_interop(key.id)
         return inner
 
     def key_id(self, payload: Payload) -> str:

@@ -37,9 +37,6 @@ class PolicyMode(StrEnum):
     OPEN = "open"
 
 
-_MIGRATE: Final = PolicyMode.MIGRATE  # an attribute of an enum is slow to look up
-
-
 def _no_counts() -> dict[str, int]:
     return {}
 
@@ -56,6 +53,14 @@ class DecodeCounters:
 
     plaintext: dict[str, int] = field(default_factory=_no_counts)
     interop: dict[str, int] = field(default_factory=_no_counts)
+
+    def add_plaintext(self, encoding: str) -> None:
+        """Count a payload without an encryption layer, and warn of the first."""
+        _count(self.plaintext, encoding, "a plaintext payload was accepted: encoding %s")
+
+    def add_interop(self, key_id: str) -> None:
+        """Count a payload in the interop format, and warn of the first."""
+        _count(self.interop, key_id, "an interop payload was accepted: key %s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +114,13 @@ class DecodePolicy:
                 encoding=encoding,
             )
         if self.mode is PolicyMode.MIGRATE:
-            _count(counters.plaintext, encoding, "a plaintext payload was accepted: encoding %s")
+            counters.add_plaintext(encoding)
         return payload
 
-    def admit_interop(self, key_id: str, counters: DecodeCounters) -> None:
-        """Count an authentic payload in the interop format."""
-        if self.mode is _MIGRATE:
-            _count(counters.interop, key_id, "an interop payload was accepted: key %s")
+    @property
+    def counts_interop(self) -> bool:
+        """Whether authentic payloads in the interop format are counted."""
+        return self.mode is PolicyMode.MIGRATE
 
     def check_context(self, stored: Mapping[str, str], own: Mapping[str, str]) -> None:
         """Compare the authenticated context of a payload with the decoder's own.

@@ -53,8 +53,8 @@ class SyncPayloadCodec(PayloadCodec, Protocol):
 
 
 @runtime_checkable
-class SerializedCodec(SyncPayloadCodec, Protocol):
-    """A codec that encodes payloads as bytes: nobody has to make payloads of them before.
+class PartsCodec(SyncPayloadCodec, Protocol):
+    """A codec that encodes payloads in parts: nobody has to make payloads of them before.
 
     What the methods do is what `encode` and `decode` do.
     """
@@ -63,16 +63,20 @@ class SerializedCodec(SyncPayloadCodec, Protocol):
         """Encode payloads that are in no codec's format, and refer to nothing outside of them."""
         ...
 
-    async def decode_serialized(self, payloads: Sequence[Payload]) -> list[bytes]:
-        """Undo it; returns serialized payloads."""
+    async def decode_parts(self, payloads: Sequence[Payload]) -> list[Parts]:
+        """Undo it.
+
+        Returns:
+            Each payload split before its data, or all of it in the first part.
+        """
         ...
 
     def encode_parts_sync(self, parts: Sequence[Parts]) -> list[Payload]:
         """See `encode_parts`."""
         ...
 
-    def decode_serialized_sync(self, payloads: Sequence[Payload]) -> list[bytes]:
-        """See `decode_serialized`."""
+    def decode_parts_sync(self, payloads: Sequence[Payload]) -> list[Parts]:
+        """See `decode_parts`."""
         ...
 
 

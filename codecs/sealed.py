@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -27,17 +28,17 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from sealwire import tlv
 from sealwire.errors import ConfigurationError
 from sealwire.keys.key import LABEL, Key
-from sealwire.parts import DATA_TAG, Parts, varint
+from sealwire.parts import Parts, head, read_before
 from sealwire.payload import CONTENT_ID, ENCODING, ENCRYPTION_CONTEXT, ENCRYPTION_KEY_ID, Payload
 from sealwire.tlv import pack
 
 from .memory import LARGE, keep_freed_memory
-from .serialized import opening
 from .threads import pieces
 
 _HEAD: Final = 24 + 32  # salt, commitment
 _TAG: Final = 16
 _CHUNK: Final = 16_384
+_FIRST: Final = _HEAD + 2 * (_CHUNK + _TAG)  # the first chunk comes out once the second is there
 MIN_SIZE: Final = _HEAD + _TAG  # of the last chunk, which is empty
 MAX_PAIRS: Final = 16
 MAX_CONTEXT: Final = 4096  # bytes of TLV
@@ -97,37 +98,29 @@ def seal(key: ContentKey, context: bytes, message: bytes) -> bytes:
     return encryptor.update(message) + encryptor.finalize()
 
 
-def seal_payload(key: ContentKey, context: bytes, payload: Payload) -> bytes:
-    """Encrypt a payload, serialized."""
-    data = payload.data
-    before = opening(payload, data)
-    if before is None:
-        return seal(key, context, payload.SerializeToString())
-    return _seal_pieces(key, context, before, data)
-
-
 def seal_parts(key: ContentKey, context: bytes, parts: Parts) -> bytes:
     """Encrypt a payload in parts."""
     before, data = parts
     if len(data) < LARGE:
         return seal(key, context, before + data)
-    return _seal_pieces(key, context, before, data)
-
-
-def _seal_pieces(key: ContentKey, context: bytes, before: bytes, data: bytes) -> bytes:
     keep_freed_memory()
     encryptor = Cobblestone256Encryptor(key.content_key, context)
-    parts = [encryptor.update(before), *map(encryptor.update, pieces(data))]
-    del data  # a megabyte less while the parts are joined
-    parts.append(encryptor.finalize())
-    return b"".join(parts)
+    sealed = [encryptor.update(before), *map(encryptor.update, pieces(data))]
+    sealed.append(encryptor.finalize())
+    return b"".join(sealed)
+
+
+def _size_inside(size: int) -> int:
+    """Return how many bytes were sealed where so many came out."""
+    chunks = size - _HEAD
+    return chunks - _TAG * -(-chunks // (_CHUNK + _TAG))
 
 
 def size_around(outer: Payload, payload: Payload) -> int:
     """Return how many bytes `outer`, which has no data yet, will have around a sealed payload."""
     size = payload.ByteSize()
     data = size + _HEAD + _TAG * (size // _CHUNK + 1)
-    return outer.ByteSize() + len(DATA_TAG) + len(varint(data)) + data
+    return outer.ByteSize() + len(head(data)) + data
 
 
 def content_id(key: Key, payload: Payload) -> bytes | None:
@@ -146,16 +139,23 @@ def content_id(key: Key, payload: Payload) -> bytes | None:
     return digest.digest()
 
 
-def unseal(key: ContentKey, context: bytes, data: bytes) -> bytes:
-    """Decrypt `data`.
+def unseal(key: ContentKey, context: bytes, data: bytes) -> Parts:
+    """Decrypt a payload that is in `data`.
+
+    Returns:
+        A large one split before its data, any other in the first part alone.
 
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key and context.
     """
     decryptor = Cobblestone256Decryptor(key.content_key, context)
     if len(data) < LARGE:
-        return decryptor.update(data) + decryptor.finalize()
+        return decryptor.update(data) + decryptor.finalize(), b""
     keep_freed_memory()
-    parts = list(map(decryptor.update, pieces(data)))
+    view = memoryview(data)
+    # Where to cut is not authentic yet. Whatever comes out, it is dropped unless the whole is.
+    first = io.BytesIO(decryptor.update(view[:_FIRST]))
+    before, split = read_before(first.read, _size_inside(len(data)))
+    parts = [first.read(), *map(decryptor.update, pieces(view[_FIRST:]))]
     parts.append(decryptor.finalize())
-    return b"".join(parts)
+    return (before, b"".join(parts)) if split else (b"".join((before, *parts)), b"")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 from cryptography.exceptions import InvalidTag
-from google.protobuf.message import DecodeError
 
 from sealwire.errors import ContextMismatchError, DecryptError
 from sealwire.keys import Key, KeySuite
@@ -23,11 +22,10 @@ from sealwire.payload import (
 from . import sealed
 from .header import Header, Headers, build
 from .policy import NAMESPACE, DecodePolicy
+from .serialized import in_parts
 
 # A member as a plain name: an attribute of an enum is slow to look up.
 _SEALED: Final = KeySuite.SEALED
-
-T = TypeVar("T")
 
 
 class SealedEnvelopes:
@@ -69,7 +67,7 @@ class SealedEnvelopes:
         authenticated = header.authenticated
         if self._content_ids is not None:
             authenticated = self._identify(key, payload, outer) or authenticated
-        outer.data = sealed.seal_payload(key, authenticated, payload)
+        outer.data = sealed.seal_parts(key, authenticated, in_parts(payload))
         if payload.external_payloads:
             # The server accounts for external storage by the outer copy; decoding ignores it.
             outer.external_payloads.extend(payload.external_payloads)
@@ -102,8 +100,7 @@ class SealedEnvelopes:
         metadata: Mapping[str, bytes],
         keys: Mapping[str, Key],
         find: Callable[[str], Key],
-        parse: Callable[[bytes], T],
-    ) -> T:
+    ) -> Parts:
         """See `Envelopes`; a payload of another context is refused once it is authentic."""
         header = self._headers.find(payload, metadata)
         key = keys.get(header.key_id) or find(header.key_id)
@@ -112,8 +109,8 @@ class SealedEnvelopes:
         if key.suite is not _SEALED or len(data) < sealed.MIN_SIZE:
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1")
         try:
-            inner = parse(sealed.unseal(key, header.authenticated, data))
-        except (InvalidTag, DecodeError):
+            inner = sealed.unseal(key, header.authenticated, data)
+        except InvalidTag:
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1") from None
         if self._own is None or header.context != self._own:
             self._policy.check_context(header.pairs, self._pairs)

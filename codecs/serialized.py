@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from sealwire.parts import DATA_TAG, varint
+from sealwire.parts import Parts, head
 from sealwire.payload import Payload
 
 from .memory import LARGE
@@ -25,6 +25,13 @@ def serialized(payload: Payload, data: bytes) -> bytes:
     return payload.SerializeToString() if before is None else b"".join((before, data))
 
 
+def in_parts(payload: Payload) -> Parts:
+    """Serialize a payload; a large one into what comes before the data, and the data."""
+    data = payload.data
+    before = opening(payload, data)
+    return (payload.SerializeToString(), b"") if before is None else (before, data)
+
+
 def opening(payload: Payload, data: bytes) -> bytes | None:
     """Return what comes before the data of a large payload; None where protobuf has to do it all.
 
@@ -33,4 +40,4 @@ def opening(payload: Payload, data: bytes) -> bytes | None:
     if len(data) < LARGE or len(UnknownFieldSet(payload)):
         return None
     rest = Payload(metadata=payload.metadata, external_payloads=payload.external_payloads)
-    return rest.SerializeToString() + DATA_TAG + varint(len(data))
+    return rest.SerializeToString() + head(len(data))

@@ -31,7 +31,7 @@ class _Manners(threading.local):
 _manners = _Manners()
 
 
-def pieces(data: bytes) -> Iterator[memoryview]:
+def pieces(data: bytes | memoryview) -> Iterator[memoryview]:
     """Cut `data` for a native function that locks the interpreter for as long as it works.
 
     In a thread of `Threads`, other threads get their turn between two pieces.

@@ -15,10 +15,10 @@ from sealwire.errors import (
     SealwireError,
     UnknownEncodingError,
 )
-from sealwire.parts import Parts, data_start, head
+from sealwire.parts import Parts, head, head_within, payload_of
 from sealwire.payload import ENCODING, Payload, encoding_of
 
-from .base import PayloadConverter, data_methods, parse_payload, serialized_metadata
+from .base import PayloadConverter, data_methods, serialized_metadata
 from .binary import BytesConverter, NullConverter
 from .custom import CustomType
 from .hints import type_name
@@ -201,22 +201,24 @@ class CompositePayloadConverter:
             raise
         return parts
 
-    def from_serialized(
-        self, messages: Sequence[bytes], type_hints: Sequence[Any] | None = None
+    def from_parts(
+        self, parts: Sequence[Parts], type_hints: Sequence[Any] | None = None
     ) -> list[Any]:
-        """Convert serialized payloads as `from_payloads` does."""
+        """Convert payloads as `from_payloads` does, each split before its data or not at all."""
         hinted = len(type_hints) if type_hints else 0
         values: list[Any] = []
         try:
-            for index, message in enumerate(messages):
+            for index, (before, data) in enumerate(parts):
                 hint = type_hints[index] if type_hints and index < hinted else None
                 # A first entry of metadata that is the only one, if it is an encoding of ours.
-                end = message[1] + 2 if len(message) > 1 else 0
-                read = self._direct_readers.get(message[:end])
-                if read is not None and (start := data_start(message, end)):
-                    values.append(read(message[start:], hint))
+                end = before[1] + 2 if len(before) > 1 else 0
+                read = self._direct_readers.get(before[:end])
+                lead = head_within(len(before) - end + len(data))
+                if read is not None and lead and before.startswith(lead, end):
+                    # To add nothing, on either side, copies nothing.
+                    values.append(read(before[end + len(lead) :] + data, hint))
                 else:
-                    values.append(self.from_payload(_parse(message), hint))
+                    values.append(self.from_payload(_parse((before, data)), hint))
         except SealwireError as err:
             err.index = len(values)
             raise
@@ -243,9 +245,9 @@ class CompositePayloadConverter:
         return writers
 
 
-def _parse(message: bytes) -> Payload:
+def _parse(parts: Parts) -> Payload:
     try:
-        return parse_payload(message)
+        return payload_of(parts)
     except DecodeError:
         raise PayloadError("what was encrypted is not a payload") from None
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sealwire.codecs.chain import as_serialized
-from sealwire.codecs.protocol import PayloadCodec, SerializedCodec, SyncPayloadCodec
+from sealwire.codecs.chain import as_parts_codec
+from sealwire.codecs.protocol import PartsCodec, PayloadCodec, SyncPayloadCodec
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
 
@@ -25,12 +25,12 @@ class DataConverter:
 
     converter: CompositePayloadConverter = field(default_factory=CompositePayloadConverter)
     codec: PayloadCodec | None = None
-    _direct: SerializedCodec | None = field(init=False, repr=False, compare=False)
+    _direct: PartsCodec | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A codec that encrypts at once spares the payload around the data, and its copies.
         usual = type(self.converter) is CompositePayloadConverter
-        object.__setattr__(self, "_direct", as_serialized(self.codec) if usual else None)
+        object.__setattr__(self, "_direct", as_parts_codec(self.codec) if usual else None)
 
     async def encode(self, values: Sequence[Any]) -> list[Payload]:
         """Convert and encode; as many payloads as values, in their order."""
@@ -44,8 +44,8 @@ class DataConverter:
     ) -> list[Any]:
         """Decode and convert back; `type_hints` are those of `from_payloads`."""
         if self._direct is not None:
-            messages = await self._direct.decode_serialized(payloads)
-            return self.converter.from_serialized(messages, type_hints)
+            parts = await self._direct.decode_parts(payloads)
+            return self.converter.from_parts(parts, type_hints)
         if self.codec is not None:
             payloads = await self.codec.decode(payloads)
         return self.converter.from_payloads(payloads, type_hints)
@@ -70,8 +70,8 @@ class DataConverter:
             ConfigurationError: The codec has no synchronous methods.
         """
         if self._direct is not None:
-            messages = self._direct.decode_serialized_sync(payloads)
-            return self.converter.from_serialized(messages, type_hints)
+            parts = self._direct.decode_parts_sync(payloads)
+            return self.converter.from_parts(parts, type_hints)
         if self.codec is not None:
             payloads = self._sync_codec().decode_sync(payloads)
         return self.converter.from_payloads(payloads, type_hints)

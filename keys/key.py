@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn, Self
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
@@ -98,6 +99,7 @@ class Key(Opaque):
         content_key: The derived key of the suite `SEALED`, else empty.
         content_id_key: The one for content ids, of the same suite, else empty.
         aead: The cipher of the suite `INTEROP`, else None.
+        aes: Its block cipher, for messages that are encrypted piece by piece, else None.
         index_key: The derived key of the suite `INDEX`, else empty.
         check_value: 8 bytes that differ if the material does.
 
@@ -107,6 +109,7 @@ class Key(Opaque):
 
     __slots__ = (
         "aead",
+        "aes",
         "check_value",
         "content_id_key",
         "content_key",
@@ -130,6 +133,7 @@ class Key(Opaque):
     content_key: bytes
     content_id_key: bytes
     aead: AESGCM | None
+    aes: AES | None
     index_key: bytes
     check_value: bytes
 
@@ -166,6 +170,7 @@ class Key(Opaque):
         )
         interop = suite is KeySuite.INTEROP
         self._set("aead", AESGCM(material) if material and interop else None)
+        self._set("aes", AES(material) if material and interop else None)
         index = suite is KeySuite.INDEX
         self._set("index_key", derive(material, "index-key", id, 32) if material and index else b"")
         self._set("check_value", derive(material, "kcv", id, CHECK_VALUE_SIZE) if material else b"")

@@ -357,18 +357,18 @@ class ReturnsItsInput(Broken):
         return result
 
 
-class DiffersAsBytes(Broken):
+class DiffersInParts(Broken):
     async def encode_parts(self, parts: Sequence[Parts]) -> list[Payload]:
         return self.encode_parts_sync(parts)
 
     def encode_parts_sync(self, parts: Sequence[Parts]) -> list[Payload]:
         return [Payload(data=data) for _, data in parts]
 
-    async def decode_serialized(self, payloads: Sequence[Payload]) -> list[bytes]:
-        return self.decode_serialized_sync(payloads)
+    async def decode_parts(self, payloads: Sequence[Payload]) -> list[Parts]:
+        return self.decode_parts_sync(payloads)
 
-    def decode_serialized_sync(self, payloads: Sequence[Payload]) -> list[bytes]:
-        return [payload.SerializeToString() for payload in payloads]
+    def decode_parts_sync(self, payloads: Sequence[Payload]) -> list[Parts]:
+        return [(payload.SerializeToString(), b"") for payload in payloads]
 
 
 class DiffersWithoutALoop(Broken):
@@ -554,7 +554,7 @@ BROKEN: list[Callable[[], PayloadCodec]] = [
     LosesExternalPayloads,
     NeedsAPayload,
     ReturnsItsInput,
-    DiffersAsBytes,
+    DiffersInParts,
     DiffersWithoutALoop,
     SharesAState,
     ForgetsTheContract,

@@ -180,6 +180,20 @@ def test_the_size_of_a_sealed_payload_follows_from_the_inner_one(size: int) -> N
     assert inner == decoded(SEALED_CODEC, encoded(SEALED_CODEC, inner))
 
 
+@BOTH
+def test_flipped_bits_of_a_large_payload_are_refused(codec: EncryptionCodec) -> None:
+    """Also where they say where the data begins, which is read before anything is authentic."""
+    inner = Payload(metadata=PLAIN.metadata, data=bytes(LARGE))
+    outer = encoded(codec, inner)
+    data = outer.data
+    assert inner == decoded(codec, outer)
+
+    for at in (*range(12, 120), len(data) // 2, *range(len(data) - 16, len(data))):
+        for bit in range(8):
+            flipped = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+            refused(codec, changed(outer, flipped))
+
+
 def random_bytes(size: int) -> bytes:
     """Bytes that differ everywhere, the same in every run."""
     return random.Random(size).randbytes(size)  # noqa: S311 - no secret
@@ -1102,7 +1116,7 @@ def test_messages_are_counted_from_all_threads() -> None:
 def test_key_of_the_sealed_suite_has_no_interop_cipher() -> None:
     """The functions below the codec do not serve a key of the other suite either."""
     with pytest.raises(InvalidTag):
-        interop.encrypt(KEY, b"message")
+        interop.encrypt(KEY, (b"message", b""))
     with pytest.raises(InvalidTag):
         interop.decrypt(KEY, bytes(40))
 

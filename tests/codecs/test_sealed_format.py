@@ -328,7 +328,7 @@ def test_ciphertext_made_for_two_keys_opens_with_one(reference: ModuleType) -> N
     data = salt + derived[0][44:] + chunk
 
     assert plain[0] != plain[1]
-    assert plain[0] == sealed.unseal(keys[0], b"", data)
+    assert (plain[0], b"") == sealed.unseal(keys[0], b"", data)
     with pytest.raises(InvalidTag):
         sealed.unseal(keys[1], b"", data)
 
@@ -418,7 +418,7 @@ def test_wycheproof_chunked_encryption(reference: ModuleType) -> None:
         data = zlib.decompress(bytes.fromhex(test["ct"]))
         count += 1
         if test["result"] == "valid":
-            message = sealed.unseal(key_with(key), context, data)
+            message = b"".join(sealed.unseal(key_with(key), context, data))
             assert test["msgLength"] == len(message), test["comment"]
             assert test["msgSha512"] == hashlib.sha512(message).hexdigest(), test["comment"]
             assert message == reference.decrypt(key, context, data), test["comment"]
@@ -446,7 +446,7 @@ def test_wycheproof_aes_gcm() -> None:
             assert key.aead is not None
             assert test["msg"] == key.aead.decrypt(data[:12], data[12:], aad).hex(), test["tcId"]
         elif test["result"] == "valid":
-            assert test["msg"] == interop.decrypt(key, data).hex(), test["tcId"]
+            assert test["msg"] == b"".join(interop.decrypt(key, data)).hex(), test["tcId"]
         else:
             with pytest.raises(InvalidTag):
                 interop.decrypt(key, data)

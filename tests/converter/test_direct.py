@@ -20,6 +20,7 @@ from sealwire.converter import (
 )
 from sealwire.errors import (
     ConversionError,
+    DecryptError,
     KeyLookupError,
     PayloadError,
     SealwireError,
@@ -41,6 +42,7 @@ CODECS: dict[str, EncryptionCodec | CodecChain] = {
     "content ids": EncryptionCodec(KEYRING, "default", content_ids=200),
     "a chain of one": CodecChain(EncryptionCodec(KEYRING, "default")),
 }
+LONG = b" " * 128 * 1024 + b"1"  # JSON, and long enough to be split
 MEBIBYTE = bytes(1024) * 1024
 VALUES: list[Any] = [
     *(None, b"", b"x", bytearray(b"abc"), memoryview(b"abc"), MEBIBYTE),
@@ -99,14 +101,16 @@ def test_any_values_survive(values: list[Any]) -> None:
         st.sampled_from(["encoding", "messageType", "x"]),
         st.sampled_from([b"json/plain", b"binary/plain", b"binary/null", b"unknown", b"", b"x"]),
     ),
-    data=st.sampled_from([b"", b"1", b"{}", b"nonsense", b"1" * 200]),
+    data=st.sampled_from([b"", b"1", b"{}", b"nonsense", b"1" * 200, LONG, b" " + LONG]),
     more=st.sampled_from([b"", b"\x12\x011", b"\x1a\x02\x08\x05", b"\x20\x01", b"\xff"]),
+    name=st.sampled_from(["sealed", "interop"]),
 )
 def test_any_payload_inside_is_read_as_by_protobuf(
-    metadata: dict[str, bytes], data: bytes, more: bytes
+    metadata: dict[str, bytes], data: bytes, more: bytes, name: str
 ) -> None:
     """Other metadata, fields twice, fields of external storage, unknown ones, and no payload."""
-    codec = EncryptionCodec(KEYRING, "default")
+    codec = CODECS[name]
+    assert isinstance(codec, EncryptionCodec)
     message = Payload(metadata=metadata, data=data).SerializeToString() + more
     stored = codec.encode_parts_sync([(message, b"")])
     outcomes: list[Any] = []
@@ -119,6 +123,8 @@ def test_any_payload_inside_is_read_as_by_protobuf(
         assert outcomes[0] == outcomes[1]
     else:
         assert outcomes[0] == (PayloadError, 0)
+        with pytest.raises(DecryptError):
+            codec.decode_sync(stored)
 
 
 async def test_an_error_tells_the_position() -> None:

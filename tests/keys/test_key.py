@@ -249,13 +249,13 @@ def test_everything_that_is_derived_differs_from_the_rest() -> None:
     ("suite", "expected"),
     [
         (KeySuite.SEALED, {"content_key", "content_id_key"}),
-        (KeySuite.INTEROP, {"aead"}),
+        (KeySuite.INTEROP, {"aead", "aes"}),
         (KeySuite.INDEX, {"index_key"}),
     ],
 )
 def test_a_key_serves_one_purpose(suite: KeySuite, expected: set[str]) -> None:
     """It has what its suite needs, and nothing of another one; and nothing once it is destroyed."""
-    names = ("content_key", "content_id_key", "aead", "index_key")
+    names = ("content_key", "content_id_key", "aead", "aes", "index_key")
 
     key, destroyed = Key("k", ROOT, suite=suite), Key("k", None, suite=suite, destroyed_at=1.0)
 
