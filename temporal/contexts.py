@@ -1,8 +1,8 @@
-"""The contexts of a workflow's payloads, asked of its sandbox once instead of for each payload."""
+"""The contexts of a workflow's payloads, without a way into its sandbox for each of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance
@@ -23,7 +23,8 @@ class RememberedContexts(WorkflowInstance):
 
     The SDK asks for it three times before a task and four times after it, for each command, and
     the way into the sandbox costs about as much as sealing 2 KiB. The context of a command does
-    not change as long as the command waits for its result.
+    not change as long as the command waits for its result; and to look it up runs nothing of the
+    user's, so nothing has to be kept from it.
 
     Args:
         instance: The workflow in the sandbox.
@@ -32,6 +33,7 @@ class RememberedContexts(WorkflowInstance):
 
     def __init__(self, instance: WorkflowInstance, *, stores: bool) -> None:
         self._instance = instance
+        self._inside = _inside(instance)
         self._stores = stores
         self._contexts: dict[CommandInfo | None, SerializationContext | None] = {}
 
@@ -46,7 +48,7 @@ class RememberedContexts(WorkflowInstance):
     ) -> SerializationContext | None:
         """Return what the workflow says of a command, or said before."""
         if command_info not in self._contexts:
-            self._contexts[command_info] = self._instance.get_serialization_context(command_info)
+            self._contexts[command_info] = self._inside.get_serialization_context(command_info)
         return self._contexts[command_info]
 
     def get_external_store_context(
@@ -62,3 +64,10 @@ class RememberedContexts(WorkflowInstance):
     def get_thread_id(self) -> int | None:
         """Return the thread that the workflow runs in, if it does."""
         return self._instance.get_thread_id()
+
+
+def _inside(instance: WorkflowInstance) -> WorkflowInstance:
+    """Return the workflow in a sandbox; or the sandbox, where it has another shape than 1.35's."""
+    names: dict[str, Any] = getattr(instance, "globals_and_locals", {})
+    found: object = getattr(names.get("__temporal_in_sandbox"), "instance", None)
+    return found if isinstance(found, WorkflowInstance) else instance

@@ -115,6 +115,31 @@ async def test_codecs_get_the_contexts_that_the_sandbox_tells(
 
 
 @pytest.mark.server
+async def test_nobody_goes_into_the_sandbox_for_a_context(
+    temporal_server: str, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the SDK that is installed, what it looks up is found from outside."""
+    entered: list[object] = []
+
+    def enter(_: object, command: object) -> None:
+        entered.append(command)
+
+    sandbox = "temporalio.worker.workflow_sandbox._runner._Instance"
+    monkeypatch.setattr(f"{sandbox}.get_serialization_context", enter)
+    await play(temporal_server, unique, sandbox_runner(), DataConverter(payload_codec=Witness()))
+    assert not entered
+
+
+def test_a_sandbox_of_another_shape_is_asked_itself() -> None:
+    """Where a later SDK keeps the workflow elsewhere, nothing breaks."""
+    for names in ({}, {"__temporal_in_sandbox": None}, {"__temporal_in_sandbox": Asked}):
+        asked = Asked()
+        vars(asked)["globals_and_locals"] = names
+        RememberedContexts(asked, stores=False).get_serialization_context(None)
+        assert asked.contexts == 1
+
+
+@pytest.mark.server
 async def test_drivers_get_the_contexts_that_the_sandbox_tells(
     temporal_server: str, unique: str
 ) -> None:
