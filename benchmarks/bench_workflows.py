@@ -58,7 +58,7 @@ AT_ONCE: Final = 20
 REPLAYED: Final = "2 KiB"  # size of the arguments in the history that is replayed
 EVENTS_A_STEP: Final = 6  # an activity: scheduled, started, completed; a task: the same
 # Workflows a round, rounds, events of the history, replays of it.
-THOROUGH: Final = (100, 5, 2000, 7)
+THOROUGH: Final = (50, 10, 2000, 7)
 QUICK: Final = (10, 1, 60, 1)
 COLORS: Final = {PLAIN: "#b0b7bf", PEER: "#d08c60", SEALED: "#2f6f8f"}
 
