@@ -27,7 +27,7 @@ from sealwire.keys import Key, Keyring, StaticKeyProvider
 from sealwire.temporal import SealwireCodec
 
 PACKAGES: Final = ("sealwire", "temporalio", "cryptography", "protobuf", "zstandard")
-TASKS: Final = (1, 4, 16)
+TASKS: Final = (1, 4, 16, 100)  # a worker's default is 100 at once
 PAYLOADS: Final = 10_000
 SAMPLES: Final = 20
 STATUS: Final = Path("/proc/self/statm")  # Linux: pages of this process

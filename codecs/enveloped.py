@@ -117,12 +117,11 @@ class EnvelopedPayloads:
             DecryptError: It is not authentic.
             ContextMismatchError: It is, and belongs elsewhere.
         """
-        data = payload.data
         # The id is derived from the key: wraps of another key are refused before any decryption.
-        if key.id != header.key_id or len(data) < sealed.MIN_SIZE:
+        if key.id != header.key_id:
             raise DecryptError(key_id=header.key_id, encoding=_NAME)
         try:
-            inner = payload_of(sealed.unseal(key, header.authenticated, data))
+            inner = payload_of(sealed.unseal(key, header.authenticated, payload.data))
         except (InvalidTag, DecodeError):
             raise DecryptError(key_id=key.id, encoding=_NAME) from None
         if self._own is None or header.context != self._own:

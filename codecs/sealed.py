@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.exceptions import InvalidTag
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from sealwire import tlv
@@ -148,6 +149,8 @@ def unseal(key: ContentKey, context: bytes, data: bytes) -> Parts:
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key and context.
     """
+    if len(data) < MIN_SIZE:
+        raise InvalidTag
     decryptor = Cobblestone256Decryptor(key.content_key, context)
     if len(data) < LARGE:
         return decryptor.update(data) + decryptor.finalize(), b""

@@ -104,12 +104,11 @@ class SealedEnvelopes:
         """See `Envelopes`; a payload of another context is refused once it is authentic."""
         header = self._headers.find(payload, metadata)
         key = keys.get(header.key_id) or find(header.key_id)
-        data = payload.data
         # The key decides the algorithm: a relabelled payload is refused before any cryptography.
-        if key.suite is not _SEALED or len(data) < sealed.MIN_SIZE:
+        if key.suite is not _SEALED:
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1")
         try:
-            inner = sealed.unseal(key, header.authenticated, data)
+            inner = sealed.unseal(key, header.authenticated, payload.data)
         except InvalidTag:
             raise DecryptError(key_id=key.id, encoding="binary/sealed-v1") from None
         if self._own is None or header.context != self._own:
