@@ -32,7 +32,7 @@ Most have compiled parts that do not survive it. A name that is not installed do
 
 @dataclasses.dataclass(frozen=True)
 class _Runner(SandboxedWorkflowRunner):
-    """The SDK's sandbox, asked once for each context."""
+    """The SDK's sandbox, of which contexts are asked from outside."""
 
     stores: bool = True
 
