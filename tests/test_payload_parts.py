@@ -70,6 +70,22 @@ def test_few_entries_of_metadata_are_read(entries: int) -> None:
     assert len(parts[0]) <= 4 * len(one) + 2
 
 
+@pytest.mark.parametrize(("size", "found"), [(127, True), (128, False)])
+def test_only_short_entries_of_metadata_are_read(size: int, *, found: bool) -> None:
+    """A length of one byte is enough for all that converters write."""
+    entry = b"\x0a\x00\x12" + bytes([size - 4]) + bytes(size - 4)
+    message = b"\x0a" + varint(len(entry)) + entry + b"\x12\x03abc"
+    assert Payload.FromString(message).data == b"abc"
+    assert split(message)[1] == found
+
+
+def test_a_payload_may_end_anywhere() -> None:
+    """What ends within an entry is read as far as it goes."""
+    message = METADATA * 2
+    for size in range(len(message)):
+        assert split(message[:size]) == ((message[:size], b""), False)
+
+
 def test_what_looks_like_a_head_at_the_end_of_metadata_is_none() -> None:
     """After the last entry that is looked at, nothing is taken for the data."""
     message = b"\x0a\x00" * 3 + b"\x0a\x02\x12\x03" + b"abc"
