@@ -79,6 +79,18 @@ def test_only_short_entries_of_metadata_are_read(size: int, *, found: bool) -> N
     assert split(message)[1] == found
 
 
+@pytest.mark.parametrize("first", [0x80, 0x81, 0xFF])
+def test_nothing_inside_of_a_long_entry_is_taken_for_the_data(first: int) -> None:
+    """Not even what looks like it where the entry would end if its length had one byte."""
+    shorter = bytes([first]) + b"\x80\x01"  # the length in three bytes, and its first byte alone
+    inside = first - len(shorter) + 1  # bytes of the entry before the false head
+    rest = 0x4000 + (first & 0x7F) - inside
+    lead = head_within(rest)
+    message = b"\x0a" + shorter + bytes(inside) + lead + bytes(rest - len(lead))
+    assert lead
+    assert not split(message)[1]
+
+
 def test_a_payload_may_end_anywhere() -> None:
     """What ends within an entry is read as far as it goes."""
     message = METADATA * 2

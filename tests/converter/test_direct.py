@@ -88,6 +88,19 @@ async def test_both_ways_read_what_the_other_wrote(name: str, value: Any) -> Non
                 assert [back] == reader.decode_sync(payloads, [hint])
 
 
+@pytest.mark.parametrize("name", ["sealed", "interop"])
+def test_large_payloads_are_cut_before_their_data(name: str) -> None:
+    """Wherever they end within the chunks of the sealed format; smaller ones are not cut."""
+    codec = CODECS[name]
+    assert isinstance(codec, EncryptionCodec)
+    sizes = (100_000, *range(9 * 16384 - 60, 9 * 16384 + 20), 1_000_000)
+    payloads = [Payload(metadata={ENCODING: b"binary/plain"}, data=bytes(size)) for size in sizes]
+    decoded = codec.decode_parts_sync(codec.encode_sync(payloads))
+    for payload, (before, data) in zip(payloads, decoded, strict=True):
+        assert payload.SerializeToString() == before + data
+        assert data == (payload.data if len(payload.data) > 128 * 1024 else b"")
+
+
 @given(st.lists(json_values(), max_size=4))
 def test_any_values_survive(values: list[Any]) -> None:
     """Of any kind, together, whether their classes are known or not."""
