@@ -205,12 +205,13 @@ def survivors_of(module: str) -> dict[str, str]:
 
 
 def lines_of(diff: str) -> list[str]:
-    """The line that a mutant takes out and the one it puts in."""
-    return [
+    """The line that a mutant takes out and the one it puts in; `no …` where it puts in none."""
+    lines = [
         f"{line[0]} {line[1:].strip()}"
         for line in diff.splitlines()
         if line.startswith(("-", "+")) and not line.startswith(("---", "+++")) and line[1:].strip()
     ]
+    return lines if lines[-1].startswith("+") else [*lines, f"+ no {lines[-1][2:]}"]
 
 
 def report(outcomes: Sequence[Outcome]) -> Iterator[str]:
