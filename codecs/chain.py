@@ -106,7 +106,7 @@ def as_sync(codec: PayloadCodec) -> SyncPayloadCodec:
 
 
 def as_parts_codec(codec: PayloadCodec | None) -> PartsCodec | None:
-    """Return `codec` as one that encodes payloads as bytes, or None.
+    """Return `codec` as one that encodes payloads in parts, or None.
 
     Its own class has to say that it does: a subclass may have changed `encode` and `decode`.
     """

@@ -55,7 +55,7 @@ class RememberedContexts(WorkflowInstance):
         self, command_info: CommandInfo | None
     ) -> StorageDriverStoreContext:
         """Return what the workflow says of a command; nothing where nothing is stored."""
-        return self._instance.get_external_store_context(command_info) if self._stores else _NOWHERE
+        return self._inside.get_external_store_context(command_info) if self._stores else _NOWHERE
 
     def get_info(self) -> Info:
         """Return the workflow's info."""
