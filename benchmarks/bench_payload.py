@@ -105,29 +105,40 @@ class Result(Series):
 
 @dataclass(frozen=True)
 class Native:
-    """The native calls from a value to bytes and back, chosen by hand for one case."""
+    """The native calls from a value to bytes and back, chosen by hand for one case.
+
+    Args:
+        encoding: What is written.
+        dump: The value to bytes.
+        loads: Bytes to the value, by the encoding.
+    """
 
     encoding: bytes
     dump: Callable[[Any], bytes]
-    load: Callable[[bytes], Any]
+    loads: Mapping[bytes, Callable[[bytes], Any]]
 
     @classmethod
     def of(cls, case: Case) -> Self:
         """Return the native calls for `case`, which write what `sealwire` writes."""
         if case.hint is bytes:
-            return cls(Encoding.PLAIN, bytes, bytes)
+            return cls(Encoding.PLAIN, bytes, {Encoding.PLAIN: bytes})
         encoder = msgspec.json.Encoder(order="sorted")
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(case.hint or Any)
-        return cls(Encoding.JSON, encoder.encode, decoder.decode)
+        return cls(Encoding.JSON, encoder.encode, {Encoding.JSON: decoder.decode})
 
 
 @dataclass(frozen=True)
 class InteropFloor:
-    """The interop format in bare native calls, without any check."""
+    """The interop format in bare native calls, without any check.
+
+    The metadata is written, and read for what it is there for: to find the key and the reader of
+    the value, here in dictionaries of one entry.
+    """
 
     native: Native
     key_id: bytes
     aead: AESGCM
+    keys: Mapping[tuple[bytes, bytes], AESGCM]  # by encoding and key id
 
     async def encode(self, values: Sequence[Any]) -> list[Payload]:
         """Convert and encrypt the one value."""
@@ -148,27 +159,29 @@ class InteropFloor:
         type_hints: list[type] | None = None,  # noqa: ARG002 - `native` is for one type
     ) -> list[Any]:
         """Undo `encode`."""
+        metadata = payloads[0].metadata
+        aead = self.keys[metadata[ENCODING], metadata[ENCRYPTION_KEY_ID]]
         data = payloads[0].data
-        inner = Payload.FromString(self.aead.decrypt(data[:12], data[12:], None))
-        return [self.native.load(inner.data)]
+        inner = Payload.FromString(aead.decrypt(data[:12], data[12:], None))
+        return [self.native.loads[inner.metadata[ENCODING]](inner.data)]
 
 
 @dataclass(frozen=True)
 class SealedFloor:
-    """The sealed format in bare native calls, without any check."""
+    """The sealed format in bare native calls, without any check; see `InteropFloor`."""
 
     native: Native
     key_id: bytes
-    content_key: bytes
     context: bytes
-    authenticated: bytes
+    key: tuple[bytes, bytes]  # the content key, and what is authenticated
+    keys: Mapping[tuple[bytes, bytes, bytes], tuple[bytes, bytes]]  # by the three entries
 
     async def encode(self, values: Sequence[Any]) -> list[Payload]:
         """Convert and seal the one value."""
         inner = Payload()
         inner.metadata[ENCODING] = self.native.encoding
         inner.data = self.native.dump(values[0])
-        encryptor = Cobblestone256Encryptor(self.content_key, self.authenticated)
+        encryptor = Cobblestone256Encryptor(*self.key)
         outer = Payload()
         metadata = outer.metadata
         metadata[ENCODING] = Encoding.SEALED
@@ -183,9 +196,13 @@ class SealedFloor:
         type_hints: list[type] | None = None,  # noqa: ARG002 - `native` is for one type
     ) -> list[Any]:
         """Undo `encode`."""
-        decryptor = Cobblestone256Decryptor(self.content_key, self.authenticated)
-        plain = decryptor.update(payloads[0].data) + decryptor.finalize()
-        return [self.native.load(Payload.FromString(plain).data)]
+        metadata = payloads[0].metadata
+        key = self.keys[
+            metadata[ENCODING], metadata[ENCRYPTION_KEY_ID], metadata[ENCRYPTION_CONTEXT]
+        ]
+        decryptor = Cobblestone256Decryptor(*key)
+        inner = Payload.FromString(decryptor.update(payloads[0].data) + decryptor.finalize())
+        return [self.native.loads[inner.metadata[ENCODING]](inner.data)]
 
 
 def cases() -> list[Case]:
@@ -234,20 +251,17 @@ def variants(case: Case) -> list[Variant]:
 
 def interop_floor(case: Case) -> InteropFloor:
     """Return the floor of the interop format."""
-    return InteropFloor(Native.of(case), b"bench-interop", AESGCM(INTEROP_KEY.encode()))
+    key_id, aead = b"bench-interop", AESGCM(INTEROP_KEY.encode())
+    return InteropFloor(Native.of(case), key_id, aead, {(Encoding.ENCRYPTED, key_id): aead})
 
 
 def sealed_floor(case: Case, codec: EncryptionCodec) -> SealedFloor:
     """Return the floor of the sealed format, under the key and context that `codec` uses."""
-    key = codec.keyring.encryption_key()
     metadata = codec.encode_sync([Payload()])[0].metadata
-    return SealedFloor(
-        Native.of(case),
-        metadata[ENCRYPTION_KEY_ID],
-        key.content_key,
-        metadata[ENCRYPTION_CONTEXT],
-        authenticated_context(metadata),
-    )
+    key_id, context = metadata[ENCRYPTION_KEY_ID], metadata[ENCRYPTION_CONTEXT]
+    key = codec.keyring.encryption_key().content_key, authenticated_context(metadata)
+    keys = {(Encoding.SEALED, key_id, context): key}
+    return SealedFloor(Native.of(case), key_id, context, key, keys)
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

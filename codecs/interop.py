@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from sealwire.errors import KeyLookupError
 from sealwire.keys import Key
 from sealwire.parts import Parts, read_before
-from sealwire.payload import ENCODING, ENCRYPTION_KEY_ID
+from sealwire.payload import ENCRYPTION_KEY_ID
 
 from .memory import LARGE, keep_freed_memory
 
@@ -34,6 +34,7 @@ _log = logging.getLogger("sealwire.codecs")
 
 NONCE: Final = 12  # bytes; NIST SP 800-38D, 8.2
 TAG: Final = 16  # bytes
+MIN_SIZE: Final = NONCE + TAG  # of nothing
 MAX_MESSAGES: Final = 2**32
 WARN_AT: Final = 2**31
 CIPHER: Final = "encryption-cipher"
@@ -78,7 +79,7 @@ def _check_volume(key_id: str, count: int) -> None:
 
 def has_interop_form(metadata: Mapping[str, bytes], data: bytes) -> bool:
     """Tell our interop format from the others that share its encoding name."""
-    if len(data) < NONCE + TAG or ENCODING not in metadata or ENCRYPTION_KEY_ID not in metadata:
+    if len(data) < MIN_SIZE or ENCRYPTION_KEY_ID not in metadata:
         return False
     return len(metadata) == 2 or (len(metadata) == 3 and metadata.get(CIPHER) == _CIPHER_NAME)
 
@@ -107,11 +108,12 @@ def decrypt(key: Key, data: bytes) -> Parts:
     Raises:
         cryptography.exceptions.InvalidTag: It is not authentic under this key.
     """
-    aead, aes = key.aead, key.aes
-    if aead is None or aes is None:  # a key of another suite
-        raise InvalidTag
-    if len(data) < LARGE:
+    aead = key.aead
+    if aead is not None and len(data) < LARGE:
         return aead.decrypt(data[:NONCE], data[NONCE:], None), b""
+    aes = key.aes
+    if aes is None:  # a key of another suite
+        raise InvalidTag
     keep_freed_memory()
     decryptor = Cipher(aes, GCM(data[:NONCE], data[-TAG:])).decryptor()
     rest = memoryview(data)[NONCE:-TAG]

@@ -27,8 +27,10 @@ from .messagepack import MsgpackConverter
 from .protobuf import BinaryProtobufConverter, JsonProtobufConverter
 
 _MAX_CLASSES: Final = 256
+_SMALL: Final = 1024  # bytes of payloads whose beginning is remembered, one for each size
 
 Read = Callable[[Payload, Any], Any]
+ReadData = Callable[[bytes, Any], Any]
 Write = Callable[[Any], Payload | None]
 # The metadata that stands before the data, and what makes the data.
 Direct = tuple[bytes, Callable[[Any], bytes]]
@@ -88,8 +90,9 @@ class CompositePayloadConverter:
     prefer: Mapping[type, str]
     _readers: dict[bytes, Read] = field(repr=False, compare=False)
     _writers: dict[type, tuple[Write, ...]] = field(repr=False, compare=False)
-    _direct_readers: dict[bytes, Callable[[bytes, Any], Any]] = field(repr=False, compare=False)
+    _direct_readers: dict[bytes, ReadData] = field(repr=False, compare=False)
     _direct_writers: dict[type, Direct] = field(repr=False, compare=False)
+    _leads: dict[int, tuple[bytes, ReadData]] = field(repr=False, compare=False)
 
     def __init__(
         self, *converters: PayloadConverter, prefer: Mapping[type, str] | None = None
@@ -118,6 +121,7 @@ class CompositePayloadConverter:
         }
         object.__setattr__(self, "_direct_readers", direct_readers)
         object.__setattr__(self, "_direct_writers", {})
+        object.__setattr__(self, "_leads", {})
 
     def to_payload(self, value: Any) -> Payload:
         """Convert one value.
@@ -205,24 +209,35 @@ class CompositePayloadConverter:
         self, parts: Sequence[Parts], type_hints: Sequence[Any] | None = None
     ) -> list[Any]:
         """Convert payloads as `from_payloads` does, each split before its data or not at all."""
-        hinted = len(type_hints) if type_hints else 0
+        hints = type_hints or ()
+        hinted = len(hints)
         values: list[Any] = []
         try:
-            for index, (before, data) in enumerate(parts):
-                hint = type_hints[index] if type_hints and index < hinted else None
-                # A first entry of metadata that is the only one, if it is an encoding of ours.
-                end = before[1] + 2 if len(before) > 1 else 0
-                read = self._direct_readers.get(before[:end])
-                lead = head_within(len(before) - end + len(data))
-                if read is not None and lead and before.startswith(lead, end):
-                    # To add nothing, on either side, copies nothing.
-                    values.append(read(before[end + len(lead) :] + data, hint))
+            for before, data in parts:
+                hint = hints[len(values)] if len(values) < hinted else None
+                # Only of payloads that are whole: one that is split has another length in there.
+                known = self._leads.get(len(before))
+                if known is not None and before.startswith(known[0]):
+                    values.append(known[1](before[len(known[0]) :], hint))
                 else:
-                    values.append(self.from_payload(_parse((before, data)), hint))
+                    values.append(self._from_parts(before, data, hint))
         except SealwireError as err:
             err.index = len(values)
             raise
         return values
+
+    def _from_parts(self, before: bytes, data: bytes, hint: Any) -> Any:
+        """Convert one payload in parts, and remember how the small ones of its size begin."""
+        # A first entry of metadata that is the only one, if it is an encoding of ours.
+        end = before[1] + 2 if len(before) > 1 else 0
+        read = self._direct_readers.get(before[:end])
+        lead = head_within(len(before) - end + len(data))
+        if read is None or not lead or not before.startswith(lead, end):
+            return self.from_payload(_parse((before, data)), hint)
+        end += len(lead)
+        if len(before) < _SMALL and not data:
+            self._leads[len(before)] = before[:end], read
+        return read(before[end:] + data, hint)  # to add nothing, on either side, copies nothing
 
     def _choose(self, cls: type) -> tuple[Write, ...]:
         """Find the converters that may take values of a class, once."""

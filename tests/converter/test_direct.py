@@ -65,6 +65,9 @@ class Apart(CompositePayloadConverter):
     """Another class, so that the way by payloads is taken."""
 
 
+EXPERIENCED = CompositePayloadConverter()  # remembers what other tests have shown it
+
+
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.parametrize("value", [*VALUES, Order(1, ["a"])], ids=name_of)
 async def test_both_ways_read_what_the_other_wrote(name: str, value: Any) -> None:
@@ -127,9 +130,9 @@ def test_any_payload_inside_is_read_as_by_protobuf(
     message = Payload(metadata=metadata, data=data).SerializeToString() + more
     stored = codec.encode_parts_sync([(message, b"")])
     outcomes: list[Any] = []
-    for kind in (CompositePayloadConverter, Apart):
+    for converter in (EXPERIENCED, Apart()):
         try:
-            outcomes.append(DataConverter(kind(), codec).decode_sync(stored))
+            outcomes.append(DataConverter(converter, codec).decode_sync(stored))
         except SealwireError as err:
             outcomes.append((PayloadError if more == b"\xff" else type(err), err.index))
     if more != b"\xff":
@@ -138,6 +141,41 @@ def test_any_payload_inside_is_read_as_by_protobuf(
         assert outcomes[0] == (PayloadError, 0)
         with pytest.raises(DecryptError):
             codec.decode_sync(stored)
+
+
+@given(st.lists(st.tuples(st.sampled_from("jbmpx"), st.sampled_from([1, 100, 1000])), max_size=8))
+def test_payloads_of_one_size_are_told_apart(drawn: list[tuple[str, int]]) -> None:
+    """What begins a payload is remembered for each size, and none is taken for another."""
+    longest = len(b"binary/protobuf")
+    payloads: list[Payload] = []
+    for kind, size in drawn:
+        encoding = {"j": b"json/plain", "b": b"binary/plain", "m": b"binary/msgpack"}.get(kind)
+        encoding = encoding or (b"json/protobuf" if kind == "p" else b"")
+        metadata = {ENCODING: encoding} if encoding else {"x": b"json/plain"}
+        data = b"1" * (size + longest - len(encoding))
+        payloads.append(Payload(metadata=metadata, data=data))
+    for payload in payloads:
+        outcomes: list[Any] = []
+        for read in (EXPERIENCED.from_payload, _from_parts):
+            try:
+                outcomes.append(read(payload))
+            except SealwireError as err:
+                outcomes.append(type(err))
+        assert outcomes[0] == outcomes[1]
+
+
+def _from_parts(payload: Payload) -> Any:
+    (value,) = EXPERIENCED.from_parts([(payload.SerializeToString(), b"")])
+    return value
+
+
+def test_a_large_payload_without_its_data_is_none() -> None:
+    """Where payloads that are split have begun like that, too."""
+    payload = Payload(metadata={ENCODING: b"json/plain"}, data=LONG)
+    before = payload.SerializeToString().removesuffix(LONG)
+    assert [1, 1] == EXPERIENCED.from_parts([(before, LONG)] * 2)
+    with pytest.raises(PayloadError):
+        EXPERIENCED.from_parts([(before, b"")])
 
 
 async def test_an_error_tells_the_position() -> None:
