@@ -89,6 +89,7 @@ class CompressionCodec:
     )
 
     kind: ClassVar[CodecKind] = CodecKind.COMPRESS
+    encodings: ClassVar[frozenset[bytes]] = COMPRESSED
 
     def __post_init__(self) -> None:
         if (self.min_size or 0) < 0 or self.max_size < 1 or self.max_ratio < 1:

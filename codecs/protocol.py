@@ -28,6 +28,7 @@ class PayloadCodec(Protocol):
 
     The inputs are never changed. A payload that is not this codec's business is returned as it is.
     A codec may state its `kind`, a `CodecKind`; without one its place in a chain is not checked.
+    It may state its `encodings`, a frozenset of bytes: those of the payloads that it decodes.
     """
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:

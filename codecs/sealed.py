@@ -108,6 +108,7 @@ def seal_parts(key: ContentKey, context: bytes, parts: Parts) -> bytes:
     encryptor = Cobblestone256Encryptor(key.content_key, context)
     sealed = [encryptor.update(before), *map(encryptor.update, pieces(data))]
     sealed.append(encryptor.finalize())
+    del data, parts  # unless the caller needs it, it makes room for what is joined
     return b"".join(sealed)
 
 
@@ -161,4 +162,5 @@ def unseal(key: ContentKey, context: bytes, data: bytes) -> Parts:
     before, split = read_before(first.read, _size_inside(len(data)))
     parts = [first.read(), *map(decryptor.update, pieces(view[_FIRST:]))]
     parts.append(decryptor.finalize())
+    del data, view  # unless the caller needs it, it makes room for what is joined
     return (before, b"".join(parts)) if split else (b"".join((before, *parts)), b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, cast
 
 from sealwire.errors import ConfigurationError
 from sealwire.payload import ENCODING, Encoding, Payload
@@ -24,8 +24,57 @@ _FAST: Final = 8
 # Bytes. What is smaller decompresses to a megabyte at most, which takes half a millisecond.
 _WORTH_A_LOOK: Final = 1024
 
-# A codec of the chain, once more if it may work in a thread, and from how many bytes on it does.
-_Stage: TypeAlias = tuple[PayloadCodec, SyncPayloadCodec | None, int]
+
+class _Stage(NamedTuple):
+    """A codec of the chain.
+
+    Args:
+        codec: The codec.
+        movable: Once more, if it may work in a thread.
+        size: From how many bytes on it does.
+        encodings: Which payloads it decodes, if it tells: the others it returns as they are.
+    """
+
+    codec: PayloadCodec
+    movable: SyncPayloadCodec | None
+    size: int
+    encodings: frozenset[bytes] | None
+
+    @classmethod
+    def of(cls, codec: PayloadCodec, size: int) -> Self:
+        """Look at a codec; `size` is for compression."""
+        inner = codec
+        while isinstance(inner, ObservedCodec | DecodeOnlyCodec):
+            inner = inner.codec
+        sync = isinstance(codec, SyncPayloadCodec) and not isinstance(inner, RemoteCodec)
+        fast = getattr(codec, "kind", None) in (CodecKind.ENCRYPT, CodecKind.PAD)
+        encodings = getattr(inner, "encodings", None)
+        return cls(
+            codec,
+            cast("SyncPayloadCodec", codec) if sync else None,
+            size * _FAST if fast else size,
+            encodings if isinstance(encodings, frozenset) else None,
+        )
+
+    def to_encode(self, payloads: Sequence[Payload]) -> SyncPayloadCodec | None:
+        """Return what encodes in a thread; None if that is not worth it."""
+        large = self.movable and sum([len(item.data) for item in payloads]) >= self.size
+        return self.movable if large else None
+
+    def to_decode(self, payloads: Sequence[Payload]) -> SyncPayloadCodec | None:
+        """Return what decodes in a thread; None if that is not worth it."""
+        large = self.movable and sum(map(self._work, payloads)) >= self.size
+        return self.movable if large else None
+
+    def _work(self, payload: Payload) -> int:
+        """Return how many bytes go in or come out, whichever are more."""
+        encoding = payload.metadata.get(ENCODING, b"")
+        if self.encodings is not None and encoding not in self.encodings:
+            return 0
+        data = payload.data
+        if encoding != Encoding.ZSTD or len(data) < _WORTH_A_LOOK:
+            return len(data)
+        return max(len(data), content_size_of(data))
 
 
 @dataclass(frozen=True)
@@ -55,7 +104,7 @@ class ThreadedCodec:
         if self.size < 1:
             raise ConfigurationError("the size for threads must be 1 or more")
         parts = self.codec.codecs if isinstance(self.codec, CodecChain) else (self.codec,)
-        stages = tuple((part, _movable(part), self.size * _factor(part)) for part in parts)
+        stages = tuple(_Stage.of(part, self.size) for part in parts)
         object.__setattr__(self, "_stages", stages)
 
     @property
@@ -71,20 +120,20 @@ class ThreadedCodec:
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encode with the codec inside, which raises what it raises."""
-        for codec, movable, size in self._stages:
-            if movable and sum([len(payload.data) for payload in payloads]) >= size:
+        for stage in self._stages:
+            if movable := stage.to_encode(payloads):
                 payloads = await self.threads.run(movable.encode_sync, list(payloads))
             else:
-                payloads = await codec.encode(payloads)
+                payloads = await stage.codec.encode(payloads)
         return list(payloads)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decode with the codec inside, which raises what it raises."""
-        for codec, movable, size in reversed(self._stages):
-            if movable and sum([_decoded_size(payload) for payload in payloads]) >= size:
+        for stage in reversed(self._stages):
+            if movable := stage.to_decode(payloads):
                 payloads = await self.threads.run(movable.decode_sync, list(payloads))
             else:
-                payloads = await codec.decode(payloads)
+                payloads = await stage.codec.decode(payloads)
         return list(payloads)
 
     def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -94,26 +143,3 @@ class ThreadedCodec:
     def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decode in the calling thread; the codec inside must be a `SyncPayloadCodec`."""
         return as_sync(self.codec).decode_sync(payloads)
-
-
-def _movable(codec: PayloadCodec) -> SyncPayloadCodec | None:
-    """Return `codec` if it can work without an event loop."""
-    inner = codec
-    while isinstance(inner, ObservedCodec | DecodeOnlyCodec):
-        inner = inner.codec
-    if isinstance(inner, RemoteCodec) or not isinstance(codec, SyncPayloadCodec):
-        return None
-    return codec
-
-
-def _factor(codec: PayloadCodec) -> int:
-    fast = getattr(codec, "kind", None) in (CodecKind.ENCRYPT, CodecKind.PAD)
-    return _FAST if fast else 1
-
-
-def _decoded_size(payload: Payload) -> int:
-    data = payload.data
-    size = len(data)
-    if size < _WORTH_A_LOOK or payload.metadata.get(ENCODING) != Encoding.ZSTD:
-        return size
-    return max(size, content_size_of(data))

@@ -23,6 +23,7 @@ from sealwire.codecs import (
     RemoteCodec,
     ThreadedCodec,
     Threads,
+    decode_only,
     observed,
 )
 from sealwire.errors import CodecUnavailableError, ConfigurationError, DecryptError
@@ -96,6 +97,22 @@ async def test_the_payloads_of_a_group_count_together() -> None:
     await codec.encode([SMALL] * 19)
     await codec.encode([SMALL] * 20)
     assert [True, False] == [here for _, here, _ in noting.calls]
+
+
+async def test_what_is_not_decoded_does_not_count() -> None:
+    """A large payload that a codec returns as it is goes to no thread, if the codec tells."""
+
+    @dataclass
+    class Telling(Noting):
+        encodings: frozenset[bytes] = frozenset({b"binary/squeezed"})
+
+    noting = Telling()
+    for codec in (noting, decode_only(noting)):
+        threaded = ThreadedCodec(codec, size=300_000)
+        squeezed = Payload(metadata={"encoding": b"binary/squeezed"}, data=LARGE.data)
+        for payloads in ([LARGE], [squeezed], [LARGE, squeezed], []):
+            assert payloads == await threaded.decode(payloads)
+    assert [True, False, False, True] * 2 == [here for _, here, _ in noting.calls]
 
 
 async def test_what_a_small_frame_becomes_counts() -> None:
