@@ -24,9 +24,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from batch_workflow import BatchWorkflow
 from common import SEED, Benchmark, Pace, conditions, new_table
 from orders_activity import Order, order, price
-from orders_workflow import BatchWorkflow, OrderWorkflow
+from orders_workflow import OrderWorkflow
 from rich.console import Console
 from rich.progress import Progress
 from temporalcodec.encryption import EncryptionCodec as PeerCodec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import is_
 from typing import Any, Self
 
 from sealwire.errors import ConfigurationError
@@ -63,8 +64,8 @@ class CodecChain:
 
     def with_context(self, context: Any) -> Self:
         """Return a chain of the codecs for `context`; itself when none of them changes."""
-        codecs = tuple(with_context(codec, context) for codec in self.codecs)
-        if all(new is old for new, old in zip(codecs, self.codecs, strict=True)):
+        codecs = tuple([with_context(codec, context) for codec in self.codecs])
+        if all(map(is_, codecs, self.codecs)):
             return self
         clone = object.__new__(type(self))  # the order is known to be good
         object.__setattr__(clone, "codecs", codecs)
