@@ -82,8 +82,9 @@ class ThreadedCodec:
     """Encode and decode small payloads where they are, and large ones in a thread.
 
     Each codec of a chain is asked to do its part in a thread or not: by the size of what it gets,
-    or, for a zstd frame, of what comes out. Codecs that need an event loop stay there: those
-    without synchronous methods, and a `RemoteCodec`.
+    or, for a zstd frame, of what comes out. Payloads of other `encodings` than it decodes do not
+    count. Codecs that need an event loop stay there: those without synchronous methods, and a
+    `RemoteCodec`.
 
     Args:
         codec: What does the work, a chain as a rule.
