@@ -174,13 +174,24 @@ class CompressionCodec:
             self._decode(payloads, decoded)
         return decoded
 
+    def leaves_alone(self, payload: Payload) -> bool:
+        """Tell at once that a payload is compressed already, or too random to be.
+
+        Returns:
+            False where only an attempt can tell.
+        """
+        return payload.metadata.get(ENCODING) in _OPAQUE or self._looks_random(payload.data)
+
+    def _looks_random(self, data: bytes) -> bool:
+        probed = self.probe and len(data) >= PROBE_FAST_FROM
+        return probed and not self._probe.promises(data)
+
     def _compress(self, payload: Payload) -> Payload:
         if payload.metadata.get(ENCODING) in _OPAQUE:
             return payload
         data = payload.data
-        probed = self.probe and len(data) >= PROBE_FAST_FROM
         # Before it is serialized, which for a megabyte takes several times as long.
-        if probed and not self._probe.promises(data):
+        if self._looks_random(data):
             return payload
         plain = serialized(payload, data)
         size = len(plain)
@@ -189,7 +200,7 @@ class CompressionCodec:
             writer, min_size = self._choose(payload, size)
         if writer is None or size > self.max_size or _is_small(size, min_size, writer):
             return payload
-        probe = self.probe and not probed and size >= writer.probe_from
+        probe = self.probe and len(data) < PROBE_FAST_FROM and size >= writer.probe_from
         if probe and not self._probe.promises(plain):
             return payload
         data = writer.compress(plain)

@@ -28,7 +28,8 @@ class PayloadCodec(Protocol):
 
     The inputs are never changed. A payload that is not this codec's business is returned as it is.
     A codec may state its `kind`, a `CodecKind`; without one its place in a chain is not checked.
-    It may state its `encodings`, a frozenset of bytes: those of the payloads that it decodes.
+    It may state its `encodings`, a frozenset of bytes: those of the payloads that it decodes; and
+    have a method `leaves_alone`, which tells of a payload that `encode` returns it as it is.
     """
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:

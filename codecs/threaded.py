@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, Self, cast
 
@@ -33,12 +33,14 @@ class _Stage(NamedTuple):
         movable: Once more, if it may work in a thread.
         size: From how many bytes on it does.
         encodings: Which payloads it decodes, if it tells: the others it returns as they are.
+        leaves_alone: Tells which payloads it does not encode either, if it does.
     """
 
     codec: PayloadCodec
     movable: SyncPayloadCodec | None
     size: int
     encodings: frozenset[bytes] | None
+    leaves_alone: Callable[[Payload], bool] | None
 
     @classmethod
     def of(cls, codec: PayloadCodec, size: int) -> Self:
@@ -54,11 +56,15 @@ class _Stage(NamedTuple):
             cast("SyncPayloadCodec", codec) if sync else None,
             size * _FAST if fast else size,
             encodings if isinstance(encodings, frozenset) else None,
+            getattr(inner, "leaves_alone", None),
         )
 
     def to_encode(self, payloads: Sequence[Payload]) -> SyncPayloadCodec | None:
         """Return what encodes in a thread; None if that is not worth it."""
         large = self.movable and sum([len(item.data) for item in payloads]) >= self.size
+        if large and self.leaves_alone is not None:  # a look at each, now that it may pay
+            payloads = [item for item in payloads if not self.leaves_alone(item)]
+            large = sum([len(item.data) for item in payloads]) >= self.size
         return self.movable if large else None
 
     def to_decode(self, payloads: Sequence[Payload]) -> SyncPayloadCodec | None:
@@ -82,7 +88,7 @@ class ThreadedCodec:
     """Encode and decode small payloads where they are, and large ones in a thread.
 
     Each codec of a chain is asked to do its part in a thread or not: by the size of what it gets,
-    or, for a zstd frame, of what comes out. Payloads of other `encodings` than it decodes do not
+    or, for a zstd frame, of what comes out. Payloads that it says it returns as they are do not
     count. Codecs that need an event loop stay there: those without synchronous methods, and a
     `RemoteCodec`.
 

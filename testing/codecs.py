@@ -179,6 +179,21 @@ class PayloadCodecConformance(CodecSharingConformance):
         assert codec.encode_parts_sync([]) == []
         assert codec.decode_parts_sync([]) == []
 
+    def test_it_does_what_it_says_of_itself(self) -> None:
+        """Only payloads with one of its `encodings` come out, or those that it `leaves_alone`."""
+        codec: Any = self.codec()
+        samples = self.samples()
+        encodings = getattr(codec, "encodings", None)
+        leaves_alone = getattr(codec, "leaves_alone", None)
+        for sample, outer in zip(samples, encode(codec, samples), strict=True):
+            changed = serialized([sample]) != serialized([outer])
+            named = encodings is None or outer.metadata.get(ENCODING) in encodings
+            assert named or not changed, (
+                "encode gave a payload whose encoding is not one of its own"
+            )
+            alone = leaves_alone is not None and leaves_alone(sample)
+            assert not (alone and changed), "encode changed a payload that it leaves alone"
+
     def test_a_context_costs_next_to_nothing(self) -> None:
         """`with_context` is called for every group of payloads: a thousand calls take no time."""
         codec: Any = self.codec()

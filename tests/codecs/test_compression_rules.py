@@ -283,3 +283,20 @@ def test_inputs_of_all_lengths_are_probed() -> None:
     for size in range(16_370, 16_400):
         assert "none" == written(codec, Payload(data=noise(size)))
         assert "zlib" == written(codec, Payload(data=TEXT * 10 + bytes(size)))
+
+
+def test_what_is_left_alone_is_known_beforehand() -> None:
+    """What is encoded already, and what is large and random; of anything else it takes a try."""
+    random_bytes = noise(131_072)
+    opaque = Payload(metadata={"encoding": b"binary/sealed-v1"}, data=TEXT * 100)
+    cases = [
+        (opaque, True, True),
+        (Payload(data=random_bytes), True, False),
+        (Payload(data=random_bytes[1:]), False, False),
+        (Payload(data=TEXT * 10_000), False, False),
+        (Payload(), False, False),
+    ]
+
+    for payload, probed, unprobed in cases:
+        assert probed == CompressionCodec().leaves_alone(payload)
+        assert unprobed == CompressionCodec(probe=False).leaves_alone(payload)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
@@ -543,6 +543,35 @@ class NeedsItsThread(Broken):
         return self.pool.submit(list[Payload], payloads).result()
 
 
+class Wraps(Broken):
+    """As it should be, so far."""
+
+    encodings: ClassVar[frozenset[bytes]] = frozenset({b"binary/wrapped"})
+
+    def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload(metadata={"encoding": b"binary/wrapped"}, data=payload.SerializeToString())
+            for payload in payloads
+        ]
+
+    def decode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload.FromString(payload.data)
+            if payload.metadata.get("encoding") in Wraps.encodings
+            else payload
+            for payload in payloads
+        ]
+
+
+class HidesAnEncoding(Wraps):
+    encodings: ClassVar[frozenset[bytes]] = frozenset({b"binary/other"})
+
+
+class DoesNotLeaveAlone(Wraps):
+    def leaves_alone(self, payload: Payload) -> bool:
+        return not payload.data
+
+
 BROKEN: list[Callable[[], PayloadCodec]] = [
     Mutates,
     MutatesOnDecode,
@@ -576,6 +605,8 @@ FOUND_BY: list[tuple[Callable[[], PayloadCodec], set[str]]] = [
     (ParentCannotRead, FORK),
     (ChildCannotRead, FORK),
     (NeedsItsThread, FORK),
+    (HidesAnEncoding, {"test_it_does_what_it_says_of_itself"}),
+    (DoesNotLeaveAlone, {"test_it_does_what_it_says_of_itself"}),
 ]
 
 
@@ -637,9 +668,10 @@ def test_suite_says_what_happened(make: Callable[[], PayloadCodec], message: str
     assert [message] == [str(err) for err in failed.values()]
 
 
-def test_suite_accepts_the_codec_that_does_nothing() -> None:
+def test_suite_accepts_codecs_that_are_right() -> None:
     """So the failures above are due to what was broken."""
     assert {} == run(suite_of(Broken))
+    assert {} == run(suite_of(Wraps))
 
 
 def test_suite_needs_a_codec() -> None:

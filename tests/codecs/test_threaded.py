@@ -115,6 +115,24 @@ async def test_what_is_not_decoded_does_not_count() -> None:
     assert [True, False, False, True] * 2 == [here for _, here, _ in noting.calls]
 
 
+async def test_what_is_not_encoded_does_not_count() -> None:
+    """A payload that cannot be compressed is looked at where it is; one that can, in a thread."""
+    text = Payload(metadata={"encoding": b"json/plain"}, data=b'"%s"' % (b"text " * 80_000))
+    places: list[tuple[bool, bool]] = []
+
+    class Places(Threads):
+        async def run(self, function: Any, *arguments: Any) -> Any:
+            places.append((LARGE in arguments[0], text in arguments[0]))
+            return await super().run(function, *arguments)
+
+    codec = ThreadedCodec(CompressionCodec(), size=300_000, threads=Places())
+    for payloads in ([LARGE], [LARGE, text], [LARGE, LARGE, SMALL], [text]):
+        encoded = await codec.encode(payloads)
+        assert payloads == await codec.decode(encoded)
+        assert [LARGE] * payloads.count(LARGE) == [one for one in encoded if one == LARGE]
+    assert [(True, True), (False, True)] == [place for place in places if any(place)]
+
+
 async def test_what_a_small_frame_becomes_counts() -> None:
     """A zstd frame of a few kilobytes that stands for two megabytes is decompressed in a thread."""
     data = os.urandom(3_000) + bytes(2_000_000)
