@@ -193,17 +193,19 @@ class CompressionCodec:
         # Before it is serialized, which for a megabyte takes several times as long.
         if self._looks_random(data):
             return payload
+        may_probe = self.probe and len(data) < PROBE_FAST_FROM
         plain = serialized(payload, data)
         size = len(plain)
+        del data  # it makes room
         writer, min_size = self._writer, self.min_size
         if self._active:
             writer, min_size = self._choose(payload, size)
         if writer is None or size > self.max_size or _is_small(size, min_size, writer):
             return payload
-        probe = self.probe and len(data) < PROBE_FAST_FROM and size >= writer.probe_from
-        if probe and not self._probe.promises(plain):
+        if may_probe and size >= writer.probe_from and not self._probe.promises(plain):
             return payload
         data = writer.compress(plain)
+        del plain
         # The second test: what reading with the same limits would refuse is not written.
         if len(data) >= size or size > self._limit(data):
             return payload

@@ -35,10 +35,11 @@ def test_workflows_of_every_variant_are_compared(
 
 
 def test_memory_is_measured_while_payloads_pass(run_benchmark: Callable[..., str]) -> None:
-    """For each number of tasks there is what the process took, over time."""
+    """For each kind and number of tasks there is what the process took, over time."""
     document = json.loads(run_benchmark("bench_memory.py", "--json"))
 
-    assert [1, 4, 16, 100] == [one["tasks"] for one in document["results"]]
+    measured = [(one["kind"], one["tasks"]) for one in document["results"]]
+    assert [(kind, tasks) for kind in ("random", "base64") for tasks in (1, 4, 16, 100)] == measured
     for one in document["results"]:
         assert 20 == len(one["samples"])
         assert one["tasks"] * one["peak"] <= 4 * one["tasks"] + 16, "four payloads for each task"
