@@ -29,6 +29,7 @@ from sealwire.parts import Parts, read_before
 from sealwire.payload import ENCRYPTION_KEY_ID
 
 from .memory import LARGE, keep_freed_memory
+from .threads import pieces
 
 _log = logging.getLogger("sealwire.codecs")
 
@@ -95,7 +96,8 @@ def encrypt(key: Key, parts: Parts) -> bytes:
         return nonce + aead.encrypt(nonce, before + data, None)
     keep_freed_memory()
     encryptor = Cipher(aes, GCM(nonce)).encryptor()
-    encrypted = encryptor.update(before), encryptor.update(data), encryptor.finalize()
+    encrypted = [encryptor.update(before), *map(encryptor.update, pieces(data))]
+    encryptor.finalize()
     return b"".join((nonce, *encrypted, encryptor.tag))  # the only copy
 
 
