@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Self, cast
 from sealwire.errors import ConfigurationError
 from sealwire.payload import ENCODING, Encoding, Payload
 
+from .algorithms import COMPRESSED
 from .chain import CodecChain, as_sync
 from .decode_only import DecodeOnlyCodec
 from .observer import ObservedCodec
@@ -23,6 +24,9 @@ DEFAULT_SIZE: Final = 512 * 1024
 _FAST: Final = 8
 # Bytes. What is smaller decompresses to a megabyte at most, which takes half a millisecond.
 _WORTH_A_LOOK: Final = 1024
+# What becomes of a byte where nothing tells: usual is less than 10, possible is a thousand. With
+# this, at most two megabytes come out in the event loop, whoever made the payload.
+_GROWTH: Final = 256
 
 
 class _Stage(NamedTuple):
@@ -78,9 +82,10 @@ class _Stage(NamedTuple):
         if self.encodings is not None and encoding not in self.encodings:
             return 0
         data = payload.data
-        if encoding != Encoding.ZSTD or len(data) < _WORTH_A_LOOK:
+        if encoding not in COMPRESSED or len(data) < _WORTH_A_LOOK:
             return len(data)
-        return max(len(data), content_size_of(data))
+        stated = content_size_of(data) if encoding == Encoding.ZSTD else 0
+        return max(len(data), stated) if stated else len(data) * _GROWTH
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class ThreadedCodec:
     """Encode and decode small payloads where they are, and large ones in a thread.
 
     Each codec of a chain is asked to do its part in a thread or not: by the size of what it gets,
-    or, for a zstd frame, of what comes out. Payloads that it says it returns as they are do not
+    or of what may come out of a compressed payload. Only zstd tells how much that is; of other
+    algorithms, two kilobytes count as large. Payloads that it says it returns as they are do not
     count. Codecs that need an event loop stay there: those without synchronous methods, and a
     `RemoteCodec`.
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gzip
 import os
 import threading
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import brotli
+import cramjam
+import lz4.frame
 import pytest
+import zstandard
 
 from sealwire.codecs import (
     CodecChain,
@@ -148,11 +154,47 @@ async def test_what_a_small_frame_becomes_counts() -> None:
             events.append(f"{event.codec} {event.operation} {here}")
 
     codec = ThreadedCodec(observed(compress, Observer()))
-    lie = Payload(metadata={"encoding": b"binary/zstd"}, data=b"(\xb5/\xfd" + bytes(2_000))
+    lie = Payload(metadata={"encoding": b"binary/zstd"}, data=b"(\xb5/\xfd" + bytes(1_500))
     assert [large] == await codec.decode([small])
     with suppress(Exception):
         await codec.decode([lie])  # no frame: nothing to look at, and refused as ever
     assert ["CompressionCodec decode False", "CompressionCodec decode True"] == events
+
+
+def without_size(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_content_size=False).compress(data)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        (b"binary/zstd", without_size),
+        (b"binary/zlib", zlib.compress),
+        (b"binary/gzip", gzip.compress),
+        (b"binary/lz4", lz4.frame.compress),
+        (b"binary/brotli", brotli.compress),
+        (b"binary/snappy", lambda data: bytes(cramjam.snappy.compress_raw(data))),
+    ],
+)
+async def test_what_does_not_tell_its_size_may_be_large(
+    encoding: bytes, compress: Callable[[bytes], bytes]
+) -> None:
+    """Two kilobytes may become two megabytes, and are decompressed in a thread; less is not."""
+    places: list[Payload] = []
+
+    class Places(Threads):
+        async def run(self, function: Any, *arguments: Any) -> Any:
+            places.extend(arguments[0])
+            return await super().run(function, *arguments)
+
+    codec = ThreadedCodec(CompressionCodec(), threads=Places())
+    plain = [Payload(data=os.urandom(size) + bytes(10_000)) for size in (200, 3_000)]
+    little, much = (
+        Payload(metadata={"encoding": encoding}, data=compress(item.SerializeToString()))
+        for item in plain
+    )
+    assert plain == [*await codec.decode([little]), *await codec.decode([much])]
+    assert [much] == places
 
 
 async def test_a_thread_has_the_context_of_the_caller() -> None:
