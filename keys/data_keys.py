@@ -83,6 +83,7 @@ class DataKeys:
             )
         self.tenant = tenant
         self.read_only = read_only
+        self.wrappers = wrappers
         self._wrappers = Wrappers(wrappers)
         self._opened = OpenedKeys(lifetime, decrypt_grace, max_cached, clock)
         self._present = PresentKey(

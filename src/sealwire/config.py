@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from sealwire.closing import closable
 from sealwire.codecs import (
     CodecChain,
     CodecObserver,
@@ -226,11 +227,9 @@ class Config:
         if self.payload_storage is not None:
             self.payload_storage.threads.close()
         async with AsyncExitStack() as stack:  # which goes on when one of them fails
-            for codec in self._unobserved(self.namespace).codecs:
-                part = codec.keyring if isinstance(codec, EncryptionCodec) else codec
-                close: Callable[[], Awaitable[None]] | None = getattr(part, "aclose", None)
-                if close is not None:
-                    stack.push_async_callback(close)
+            chain = self._unobserved(self.namespace)
+            for part in closable(chain, self.loaded_keyring, self.tenant_keyrings):
+                stack.push_async_callback(part.aclose)
 
     @property
     def counters(self) -> DecodeCounters:
