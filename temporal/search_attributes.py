@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, Final, NoReturn, Protocol, cast
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
-from temporalio import client, worker, workflow
+from temporalio import client, worker
 from temporalio.api.common.v1 import Payload
-from temporalio.common import SearchAttributePair, SearchAttributes, TypedSearchAttributes
+from temporalio.converter import WorkflowSerializationContext
+
+from sealwire.codecs.protocol import REPLAY_NAMESPACE
+
+from .shown_values import Attributes, occurs, values_of
+from .watched_workflows import watching
 
 _log = logging.getLogger("sealwire.temporal")
 
-_MAX_SIZE: Final = 64 * 1024  # bytes of a payload that are looked at
-_MIN_SIZE: Final = 4  # characters: `EU` or `12` occur everywhere
-_MIN_LONG: Final = 32  # characters of a text, from which on MessagePack writes its length in a byte
-_MAX_VALUES: Final = 100  # of one list of keywords
 _MAX_NAMES: Final = 1000
-
-_Attributes = SearchAttributes | TypedSearchAttributes | None
 
 
 class Converts(Protocol):
@@ -36,10 +35,20 @@ class Converts(Protocol):
 class SearchAttributeGuard(client.Interceptor, worker.Interceptor):
     """Warns when the value of a search attribute also stands in an argument, which is sealed.
 
-    Give it to `Client.connect` as an interceptor; workers of the client take it from there. It
-    looks at workflows, activities and schedules that the client starts, at children and successors
-    of workflows, and at the attributes that a workflow has when it completes. The logger
-    `sealwire.temporal` warns once for each attribute and never shows a value.
+    Give it to `Client.connect` as an interceptor; workers of the client take it from there. The
+    logger `sealwire.temporal` warns once for each attribute and never shows a value. It looks
+
+    - at workflows, activities and Nexus operations that the client starts, and at schedules that it
+      creates or updates, before they are sent;
+    - at children and successors of workflows, and at workflows that a workflow signals and starts
+      in one step, before they are sent;
+    - at the attributes of a workflow when it begins and when it ends, in whatever way; and while
+      it runs, at those that it has set since, when it next starts an activity, a child or a
+      Nexus operation, signals another workflow, or begins or ends to handle a signal or an update.
+      They are compared with the arguments of the workflow and of what happens then.
+
+    So the attributes of a workflow that does nothing but wait are looked at when it ends. What is
+    replayed is not looked at.
 
     It is an aid and no barrier: it finds texts, numbers and times of four characters and more
     that are the same in both places, in the first 64 KiB of each argument.
@@ -63,22 +72,18 @@ class SearchAttributeGuard(client.Interceptor, worker.Interceptor):
         input: worker.WorkflowInterceptorClassInput,  # noqa: A002, ARG002
     ) -> type[worker.WorkflowInboundInterceptor]:
         """Look at what workflows start, and at their own attributes."""
+        return watching(self.look)
 
-        class Watched(_WorkflowCalls):
-            guard = self
-
-        return Watched
-
-    def look(self, attributes: _Attributes, arguments: Sequence[Any]) -> None:
+    def look(self, attributes: Attributes, arguments: Sequence[Any]) -> None:
         """Warn of each attribute whose value occurs in one of the arguments."""
-        due = [(name, value) for name, value in _pairs(attributes) if self._is_due(name)]
+        due = [(name, value) for name, value in values_of(attributes) if self._is_due(name)]
         if not due:
             return
         try:
             payloads = self._converter.to_payloads(arguments)
         except Exception:  # noqa: BLE001 - whoever sends them converts them too, and will raise it
             return
-        for name in {name for name, value in due if _occurs(value, payloads)}:
+        for name in {name for name, value in due if occurs(value, payloads)}:
             self._looked[name] = self._checks
             _log.warning(
                 "the search attribute %s has a value that is also in a sealed argument, and the "
@@ -120,89 +125,59 @@ class _ClientCalls(client.OutboundInterceptor):
         self._guard.look(input.search_attributes, input.args)
         return await super().start_activity(input)
 
+    async def start_nexus_operation(
+        self,
+        input: client.StartNexusOperationInput,  # noqa: A002
+    ) -> client.NexusOperationHandle[Any]:
+        self._guard.look(input.search_attributes, [input.arg])
+        return await super().start_nexus_operation(input)
+
     async def create_schedule(
         self,
         input: client.CreateScheduleInput,  # noqa: A002
     ) -> client.ScheduleHandle:
-        action = input.schedule.action
-        if isinstance(action, client.ScheduleActionStartWorkflow):
-            self._guard.look(input.search_attributes, action.args)
-            self._guard.look(action.typed_search_attributes, action.args)
+        self._look_at_schedule(input.schedule, input.search_attributes)
         return await super().create_schedule(input)
 
+    async def update_schedule(self, input: client.UpdateScheduleInput) -> None:  # noqa: A002
+        async def updater(given: client.ScheduleUpdateInput) -> client.ScheduleUpdate | None:
+            update = input.updater(given)
+            if inspect.isawaitable(update):
+                update = await update
+            if update:
+                await self._look_at_update(given.description, update)
+            return update
 
-class _WorkflowCalls(worker.WorkflowInboundInterceptor):
-    guard: SearchAttributeGuard
+        await super().update_schedule(replace(input, updater=updater))
 
-    def init(self, outbound: worker.WorkflowOutboundInterceptor) -> None:
-        super().init(_WorkflowStarts(outbound, self.guard))
-
-    async def execute_workflow(self, input: worker.ExecuteWorkflowInput) -> Any:  # noqa: A002
-        result = await super().execute_workflow(input)
-        # No interceptor is told of `upsert_search_attributes`; its effect is here to see.
-        if not workflow.unsafe.is_replaying():
-            self.guard.look(workflow.info().typed_search_attributes, input.args)
-        return result
-
-
-class _WorkflowStarts(worker.WorkflowOutboundInterceptor):
-    def __init__(
-        self,
-        next: worker.WorkflowOutboundInterceptor,  # noqa: A002
-        guard: SearchAttributeGuard,
+    async def _look_at_update(
+        self, before: client.ScheduleDescription, update: client.ScheduleUpdate
     ) -> None:
-        super().__init__(next)
-        self._guard = guard
+        stated = update.search_attributes
+        kept = before.typed_search_attributes if stated is None else stated
+        opened = await _opened(before, update.schedule.action)
+        self._look_at_schedule(update.schedule, kept, opened)
 
-    async def start_child_workflow(
-        self,
-        input: worker.StartChildWorkflowInput,  # noqa: A002
-    ) -> workflow.ChildWorkflowHandle[Any, Any]:
-        if not workflow.unsafe.is_replaying():
-            self._guard.look(input.search_attributes, input.args)
-        return await super().start_child_workflow(input)
-
-    def continue_as_new(self, input: worker.ContinueAsNewInput) -> NoReturn:  # noqa: A002
-        if not workflow.unsafe.is_replaying():
-            self._guard.look(input.search_attributes, input.args)
-        super().continue_as_new(input)
-
-
-def _pairs(attributes: _Attributes) -> Iterable[tuple[str, Any]]:
-    if isinstance(attributes, TypedSearchAttributes):
-        pairs = cast("Iterable[SearchAttributePair[Any]]", attributes)
-        return [(pair.key.name, pair.value) for pair in pairs]
-    return () if attributes is None else attributes.items()
+    def _look_at_schedule(
+        self, schedule: client.Schedule, attributes: Attributes, opened: Sequence[Any] = ()
+    ) -> None:
+        action = schedule.action
+        if isinstance(action, client.ScheduleActionStartWorkflow):
+            arguments = [*(item for item in action.args if not _is_sealed(item)), *opened]
+            self._guard.look(attributes, arguments)
+            self._guard.look(action.typed_search_attributes, arguments)
+            self._guard.look(action.untyped_search_attributes, arguments)
 
 
-def _occurs(value: Any, payloads: Sequence[Payload]) -> bool:
-    values: list[Any] = [*value] if isinstance(value, list) else [value]
-    patterns = [pattern for item in values[:_MAX_VALUES] if (pattern := _pattern(item))]
-    return any(
-        pattern.search(payload.data[:_MAX_SIZE]) is not None
-        for payload in payloads
-        for pattern in patterns
-    )
+async def _opened(before: client.ScheduleDescription, action: client.ScheduleAction) -> list[Any]:
+    """Return the arguments that an update takes over as they are stored, if they can be read."""
+    if isinstance(action, client.ScheduleActionStartWorkflow):
+        sealed = [item for item in action.args if _is_sealed(item)]
+        context = WorkflowSerializationContext(REPLAY_NAMESPACE, action.id)  # that of the client
+        with suppress(Exception):
+            return await before.data_converter.with_context(context).decode(sealed)
+    return []
 
 
-def _pattern(value: Any) -> re.Pattern[bytes] | None:
-    """Return what finds a value in a payload, as a word of its own; None if it is too short."""
-    match value:
-        case str():
-            forms = {value, json.dumps(value, ensure_ascii=False)[1:-1]}
-        case datetime():
-            # Without fractions and zone, which converters write in several ways.
-            forms = {value.isoformat()[:19]}
-        case bool():
-            return None
-        case int() | float():
-            forms = {repr(value)}
-        case _:
-            return None
-    if min(map(len, forms)) < _MIN_SIZE:
-        return None
-    # Before a text of some length, MessagePack has a byte that may be a letter.
-    word = rb"(?<![0-9A-Za-z])" if max(map(len, forms)) < _MIN_LONG else b""
-    either = b"|".join(re.escape(form.encode("utf-8", "replace")) for form in sorted(forms))
-    end = b"" if isinstance(value, datetime) else rb"(?![0-9A-Za-z])"
-    return re.compile(word + b"(?:" + either + b")" + end)
+def _is_sealed(argument: Any) -> bool:
+    return isinstance(argument, Payload)
