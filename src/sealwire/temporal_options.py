@@ -16,7 +16,8 @@ class TemporalOptions:
 
     Args:
         headers: Whose headers pass through the chain: nobody's, those that workflows write, or
-            all, so those of clients and activities too.
+            all, so those of clients and activities too. A `header_codec_behavior` in code wins,
+            unless it is `NO_CODEC`, which is the SDK's default.
         failures: What of a failure is encoded beside its details: nothing, message and stack
             trace, or these and the type.
         thread_size: From how many bytes on payloads are compressed in a thread, see
