@@ -30,14 +30,14 @@ class Question:
     """What is asked of a server.
 
     Args:
-        namespaces: Which namespaces.
+        namespaces: Which namespaces; None for what `connect` takes.
         address: Host and port; None for what Temporal's own tools are set up for.
         profile: A profile of Temporal's own configuration file.
         scan: Whether to read histories.
         limit: How many runs, and schedules, to read in each namespace.
     """
 
-    namespaces: Sequence[str]
+    namespaces: Sequence[str | None]
     address: str | None
     profile: str | None
     scan: bool
@@ -58,7 +58,9 @@ async def gather_evidence(
     kept: list[Retention] = []
     runs = {key.id: Runs(0, 0) for key in found.keys}
     for namespace in question.namespaces:
-        client = await connect(namespace, address=question.address, profile=question.profile)
+        client = await connect(
+            loaded, namespace, address=question.address, profile=question.profile
+        )
         async with explained(client):
             kept.append(await read_retention(client))
             for key in found.keys:

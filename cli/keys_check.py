@@ -32,7 +32,10 @@ def check(
     config: ConfigPath = DEFAULT_CONFIG,
     namespace: Annotated[
         list[str] | None,
-        typer.Option(help="Whose histories; may be repeated. By default the configuration's."),
+        typer.Option(
+            help="Whose histories; may be repeated. By default the configuration's, else "
+            "TEMPORAL_NAMESPACE."
+        ),
     ] = None,
     address: Address = None,
     profile: Profile = None,
@@ -50,8 +53,8 @@ def check(
     """
     try:
         loaded = load_config(config)
-        names = tuple(dict.fromkeys(namespace or [loaded.namespace or "default"]))
-        question = _question(names, address, profile, scan=scan, limit=limit)
+        names = tuple(dict.fromkeys(namespace or ()))
+        question = _question(names or (None,), address, profile, scan=scan, limit=limit)
         code = asyncio.run(_check(loaded, question, key_ids or [], as_json=as_json))
     except SealwireError as err:
         console.print_error(str(err))
@@ -60,7 +63,12 @@ def check(
 
 
 def _question(
-    namespaces: Sequence[str], address: str | None, profile: str | None, *, scan: bool, limit: int
+    namespaces: Sequence[str | None],
+    address: str | None,
+    profile: str | None,
+    *,
+    scan: bool,
+    limit: int,
 ) -> Question:
     try:
         from .key_evidence import Question

@@ -37,7 +37,10 @@ def gc(
         typer.Option(help="How old garbage must be; by default 24h and the namespace's retention."),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="Whose payloads; by default the configuration's.")
+        str | None,
+        typer.Option(
+            help="Whose payloads; by default the configuration's, else TEMPORAL_NAMESPACE."
+        ),
     ] = None,
     also_namespace: Annotated[
         list[str] | None,
@@ -63,7 +66,7 @@ def gc(
     try:
         loaded = load_config(config)
         age = None if older_than is None else duration(older_than)
-        names = (namespace or loaded.namespace or "default", *(also_namespace or ()))
+        names = (namespace, *(also_namespace or ()))
         collector = _collector()(
             loaded, names, address, profile, age, delete, even_if_archived, even_if_unreferenced
         )
@@ -109,12 +112,13 @@ def _print(found: Collection, *, delete: bool, as_json: bool) -> None:
         (f"too young, since {_minute(found.before)} UTC", sweep.young),
         ("with an unknown name", sweep.unknown),
         (garbage, sweep.garbage),
+        (f"unfinished uploads, {garbage}", sweep.unfinished),
     ):
         table.add_row(name, str(pile.objects), str(pile.size))
     console.out.print(table)
     for name in sweep.examples:
         console.print_note(name)
-    if sweep.garbage.objects and not delete:
+    if sweep.deletable and not delete:
         console.print_note("nothing was deleted: --delete does it")
 
 
@@ -124,6 +128,7 @@ def _document(found: Collection, *, delete: bool) -> dict[str, Any]:
         "referenced": sweep.referenced,
         "young": sweep.young,
         "unknown": sweep.unknown,
+        "unfinished": sweep.unfinished,
         "garbage": sweep.garbage,
     }
     return {

@@ -52,7 +52,8 @@ class Collector:
 
     Args:
         config: Where the storage is, and what decodes references.
-        namespaces: The namespace, and others whose histories refer to its objects.
+        namespaces: The namespace, and others whose histories refer to its objects; None for what
+            `connect` takes.
         address: Host and port; None for what Temporal's own tools are set up for.
         profile: A profile of Temporal's own configuration file.
         age: How old garbage must be, in seconds; None for a day and the retention.
@@ -65,7 +66,7 @@ class Collector:
     """
 
     config: Config
-    namespaces: tuple[str, ...]
+    namespaces: tuple[str | None, ...]
     address: str | None
     profile: str | None
     age: float | None
@@ -96,9 +97,10 @@ class Collector:
         """
         begun = time.time()
         clients = [
-            await connect(name, address=self.address, profile=self.profile)
+            await connect(self.config, name, address=self.address, profile=self.profile)
             for name in self.namespaces
         ]
+        namespace = clients[0].namespace
         kept = [await self._retention(client) for client in clients]
         age = self.age
         if age is None:
@@ -106,20 +108,21 @@ class Collector:
         with closing(References()) as references:
             readers = [await self._read(client, references, advance) for client in clients]
             return Collection(
-                self.namespaces[0],
+                namespace,
                 sum(reader.runs for reader in readers),
                 sum(reader.others for reader in readers),
                 len(references),
                 begun - age,
-                await self._sweep(references, begun - age),
+                await self._sweep(references, namespace, begun - age),
             )
 
-    async def _sweep(self, references: References, before: float) -> Sweep:
-        namespace = self.namespaces[0]
+    async def _sweep(self, references: References, namespace: str, before: float) -> Sweep:
         found = await find_garbage(self._objects, references, namespace, before)
-        if not self.delete or not found.garbage.objects:
+        if not self.delete or not found.deletable:
             return found
-        if not found.referenced.objects and not self.even_if_unreferenced:
+        # No server refers to what is unfinished.
+        suspicious = found.garbage.objects and not found.referenced.objects
+        if suspicious and not self.even_if_unreferenced:
             raise ConfigurationError(
                 f"nothing refers to any object of {namespace!r}: is it the right server, and the "
                 "right storage? If they are, --even-if-unreferenced deletes the objects"

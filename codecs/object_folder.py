@@ -24,7 +24,8 @@ _TRIES: Final = 10
 class FolderObjectStore:
     """One file for each payload, below a folder that is made when it is needed.
 
-    A file is on the disk, complete, before it is referred to. Only its owner can read it.
+    A file is on the disk, complete, before it is referred to. Only its owner can read it. While it
+    is written it has another name; if the process ends meanwhile, that file stays.
 
     Args:
         path: The folder.
@@ -158,7 +159,8 @@ def _walk(path: str, name: str) -> Iterator[StoredObject]:
             inside = f"{name}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(entry.path, inside)
-            elif entry.is_file(follow_symlinks=False) and not entry.name.startswith(_UNFINISHED):
+            elif entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
-                    yield StoredObject(inside, status.st_size, status.st_mtime)
+                    unfinished = entry.name.startswith(_UNFINISHED)
+                    yield StoredObject(inside, status.st_size, status.st_mtime, unfinished)

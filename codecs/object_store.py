@@ -15,11 +15,13 @@ class StoredObject:
         name: Its name, with slashes.
         size: In bytes.
         modified: When it was written, in seconds since 1970.
+        unfinished: Whether it is no object: its upload is going on, or was broken off.
     """
 
     name: str
     size: int
     modified: float
+    unfinished: bool = False
 
 
 @runtime_checkable
@@ -58,7 +60,10 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, folder: str) -> Iterator[Sequence[StoredObject]]:
-        """List what is below `folder`, in pages of at most some thousand objects."""
+        """List what is below `folder`, in pages of at most some thousand objects.
+
+        Where unfinished uploads take space under names of their own, they are listed, too.
+        """
         ...
 
     def delete(self, names: Sequence[str]) -> None:

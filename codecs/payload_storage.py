@@ -75,14 +75,17 @@ class PayloadStorage:
         if self.max_size < 1:
             raise ConfigurationError("max_size must be 1 byte or more")
 
-    async def store(self, payloads: Sequence[Payload], owner: Owner) -> list[dict[str, str]]:
+    async def store(
+        self, payloads: Sequence[Payload], owner: Owner, *, read_only: bool = False
+    ) -> list[dict[str, str]]:
         """Store sealed payloads.
 
         For a replayer nothing is written: what it encodes is thrown away.
 
         Args:
             payloads: What to store.
-            owner: What they are stored for.
+            owner: What they are stored for; a replayer that states no namespace is known by it.
+            read_only: Write nothing, whoever the owner is; the references lead nowhere then.
 
         Returns:
             As many references.
@@ -94,7 +97,10 @@ class PayloadStorage:
         """
         for payload in payloads:
             self._check_sealed(payload)
-        return await _together([self.threads.run(self._store, item, owner) for item in payloads])
+        writes = not read_only and owner.namespace != REPLAY_NAMESPACE
+        return await _together(
+            [self.threads.run(self._store, item, owner, writes) for item in payloads]
+        )
 
     async def retrieve(self, references: Sequence[Mapping[str, str]]) -> list[Payload]:
         """Read payloads back, sealed as they are.
@@ -117,7 +123,7 @@ class PayloadStorage:
                 encoding=encoding_of(payload),
             )
 
-    def _store(self, payload: Payload, owner: Owner) -> dict[str, str]:
+    def _store(self, payload: Payload, owner: Owner, writes: bool) -> dict[str, str]:
         data = payload.SerializeToString()
         if len(data) > self.max_size:
             raise PayloadTooLargeError(
@@ -126,7 +132,7 @@ class PayloadStorage:
         digest = hashlib.sha256(data).hexdigest()
         content = content_folder(payload, owner.namespace)
         folder = owner.folder if content is None else content
-        if owner.namespace != REPLAY_NAMESPACE:
+        if writes:
             there = None if content is None else self._same_content(content, len(data))
             if there is not None:
                 return self._reference(folder, there)
@@ -139,7 +145,9 @@ class PayloadStorage:
         since = self.clock() - REUSE
         page = next(iter(self.objects.list(folder)), ())
         digests = (
-            digest_of(item.name) for item in page if item.size == size and item.modified >= since
+            digest_of(item.name)
+            for item in page
+            if item.size == size and item.modified >= since and not item.unfinished
         )
         return min(filter(None, digests), default=None)
 
@@ -153,6 +161,7 @@ class PayloadStorage:
 
     def _retrieve(self, reference: Mapping[str, str]) -> Payload:
         name, digest = self._checked(reference)
+        shown = repr(self.objects.prefix + name)  # which was checked: it is neither long nor odd
         data = self.cache.get(digest) if self.cache is not None else None
         kept = data is not None
         if data is None:
@@ -160,13 +169,17 @@ class PayloadStorage:
         if data is None:
             raise StoredPayloadError(
                 "the payload is not in external storage: it was deleted, or is in another place "
-                "than the configuration says"
+                f"than the configuration says: {shown}"
             )
         if hashlib.sha256(data).hexdigest() != digest:
-            raise StoredPayloadError("the payload in external storage is not what was stored")
-        payload = _parsed(data)
+            raise StoredPayloadError(
+                f"the payload in external storage is not what was stored: {shown}"
+            )
+        payload = _parsed(data, shown)
         if not has_content_of(payload, name):
-            raise StoredPayloadError("external storage has another payload under this content id")
+            raise StoredPayloadError(
+                f"external storage has another payload under this content id: {shown}"
+            )
         if not kept:
             self._keep(digest, payload, data)
         return payload
@@ -201,9 +214,9 @@ async def _together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         raise
 
 
-def _parsed(data: bytes) -> Payload:
+def _parsed(data: bytes, shown: str) -> Payload:
     try:
         return Payload.FromString(data)
     except DecodeError:
         pass
-    raise StoredPayloadError("what is in external storage is no payload")
+    raise StoredPayloadError(f"what is in external storage is no payload: {shown}")

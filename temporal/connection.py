@@ -11,11 +11,12 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from sealwire.config import Config
 from sealwire.errors import ConfigurationError
 
 _TIMEOUT: Final = 20.0  # seconds until a server that does not answer is given up
 _FIXES: Final = {
-    RPCStatusCode.NOT_FOUND: "check --namespace",
+    RPCStatusCode.NOT_FOUND: "check --namespace, sealwire's configuration, and TEMPORAL_NAMESPACE",
     RPCStatusCode.PERMISSION_DENIED: "these credentials need permission to read the namespace",
     RPCStatusCode.UNAUTHENTICATED: "check the API key or the client certificate",
     RPCStatusCode.UNAVAILABLE: "it may answer later",
@@ -25,12 +26,18 @@ _FIXES: Final = {
 
 
 async def connect(
-    namespace: str, *, address: str | None = None, profile: str | None = None
+    config: Config,
+    namespace: str | None = None,
+    *,
+    address: str | None = None,
+    profile: str | None = None,
 ) -> Client:
     """Connect without a codec, so that payloads stay as they are stored.
 
     Args:
-        namespace: Which namespace.
+        config: Its namespace is taken where none is named.
+        namespace: Which namespace. If `config` has none either, it is that of Temporal's own tools:
+            of the variable `TEMPORAL_NAMESPACE`, else of their configuration file, else `default`.
         address: Host and port; None for what the variables `TEMPORAL_*` or Temporal's own
             configuration file say.
         profile: A profile of that file.
@@ -46,7 +53,8 @@ async def connect(
             f"({type(err).__name__}): look at the variables TEMPORAL_* and temporal.toml"
         ) from None
     target = address or options.get("target_host") or "localhost:7233"
-    options["target_host"], options["namespace"] = target, namespace
+    options["target_host"] = target
+    options["namespace"] = namespace or config.namespace or options.get("namespace") or "default"
     problem = ""
     try:
         async with asyncio.timeout(_TIMEOUT):

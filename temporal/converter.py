@@ -120,7 +120,11 @@ class SealwireCodec(PayloadCodec, WithSerializationContext):
 
 
 def data_converter(
-    config: Config, namespace: str | None = None, existing: DataConverter | None = None
+    config: Config,
+    namespace: str | None = None,
+    existing: DataConverter | None = None,
+    *,
+    read_only: bool = False,
 ) -> DataConverter:
     """Build the SDK's data converter, or complete an existing one.
 
@@ -132,6 +136,7 @@ def data_converter(
         namespace: The client's namespace. Without it and without one in `config`, only payloads
             for which the SDK tells the namespace can be sealed.
         existing: What to complete.
+        read_only: For a replayer: write nothing to the external storage of `config`.
 
     Raises:
         ConfigurationError: There is a codec already, or `config` is for another namespace.
@@ -153,5 +158,7 @@ def data_converter(
         failure_converter_class=failure_converter_class(config)
         if failures is DefaultFailureConverter
         else failures,
-        external_storage=configured_storage(config, namespace, base.external_storage),
+        external_storage=configured_storage(
+            config, namespace, base.external_storage, read_only=read_only
+        ),
     )

@@ -111,7 +111,7 @@ class SealwirePlugin(SimplePlugin):
         return config
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
-        """Set the replayer's data converter and sandbox.
+        """Set the replayer's data converter, which writes nothing outside, and sandbox.
 
         Raises:
             ConfigurationError: The replayer has another codec, or another namespace than the
@@ -119,7 +119,7 @@ class SealwirePlugin(SimplePlugin):
         """
         config = super().configure_replayer(config)
         namespace = self._replayed(config.get("namespace", REPLAY_NAMESPACE))
-        made = self._complete(config.get("data_converter"), namespace)
+        made = self._complete(config.get("data_converter"), namespace, read_only=True)
         config["data_converter"] = made
         config["header_codec_behavior"] = self._headers(config.get("header_codec_behavior"))
         stores = made.external_storage is not None
@@ -180,6 +180,8 @@ class SealwirePlugin(SimplePlugin):
         existing: DataConverter | None,
         namespace: str | None,
         later: Iterable[object] = (),
+        *,
+        read_only: bool = False,
     ) -> DataConverter:
         codec = existing.payload_codec if existing is not None else None
         if existing is not None and isinstance(codec, SealwireCodec):
@@ -189,7 +191,7 @@ class SealwirePlugin(SimplePlugin):
                     "the client has a sealwire plugin with another configuration already"
                 )
             existing = dataclasses.replace(existing, payload_codec=None)
-        made = data_converter(self.config, namespace, existing)
+        made = data_converter(self.config, namespace, existing, read_only=read_only)
         if any(map(_chooses_converter, later)):
             # It may insist on finding the SDK's default, or its own, where it puts its own.
             theirs = (existing or DataConverter.default).payload_converter_class
@@ -197,7 +199,10 @@ class SealwirePlugin(SimplePlugin):
         return made
 
     def _headers(self, chosen: HeaderCodecBehavior | None) -> HeaderCodecBehavior:
-        """Return what the configuration says, unless the code has chosen something."""
+        """Return what the configuration says, unless the code has chosen a codec for headers.
+
+        NO_CODEC is what the SDK passes when the code has chosen nothing.
+        """
         if chosen in (None, HeaderCodecBehavior.NO_CODEC):
             return _HEADERS[self.config.temporal.headers]
         return chosen

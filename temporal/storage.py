@@ -32,14 +32,21 @@ class SealwireStorageDriver(StorageDriver):
         storage: Where payloads are stored.
         name: What references call it; None for the name of its type.
         namespace: The client's namespace, for payloads of which the SDK tells none.
+        read_only: For a replayer: write nothing.
     """
 
     def __init__(
-        self, storage: PayloadStorage, name: str | None = None, namespace: str | None = None
+        self,
+        storage: PayloadStorage,
+        name: str | None = None,
+        namespace: str | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.storage = storage
         self._name = name or storage.objects.kind
         self._namespace = namespace
+        self._read_only = read_only
 
     def name(self) -> str:
         """Return what references call this driver."""
@@ -53,7 +60,9 @@ class SealwireStorageDriver(StorageDriver):
         self, context: StorageDriverStoreContext, payloads: Sequence[Payload]
     ) -> list[StorageDriverClaim]:
         """Store sealed payloads; see `PayloadStorage.store`."""
-        references = await self.storage.store(payloads, self._owner(context))
+        references = await self.storage.store(
+            payloads, self._owner(context), read_only=self._read_only
+        )
         return [StorageDriverClaim(reference) for reference in references]
 
     async def retrieve(
@@ -76,7 +85,11 @@ class SealwireStorageDriver(StorageDriver):
 
 
 def configured_storage(
-    config: Config, namespace: str | None, existing: ExternalStorage | None
+    config: Config,
+    namespace: str | None,
+    existing: ExternalStorage | None,
+    *,
+    read_only: bool = False,
 ) -> ExternalStorage | None:
     """Build the external storage of a configuration; None where it has none.
 
@@ -85,6 +98,7 @@ def configured_storage(
         namespace: The client's namespace, where it is known.
         existing: What was set before. It is kept, unless this configuration has made it, perhaps
             for another namespace.
+        read_only: For a replayer: write nothing.
     """
     options, storage = config.storage, config.payload_storage
     if options is None or storage is None:
@@ -96,6 +110,7 @@ def configured_storage(
         name=options.name,
         threshold=options.threshold,
         namespace=config.namespace or namespace,
+        read_only=read_only,
     )
 
 
@@ -110,6 +125,7 @@ def external_storage(
     name: str | None = None,
     threshold: int = DEFAULT_THRESHOLD,
     namespace: str | None = None,
+    read_only: bool = False,
 ) -> ExternalStorage:
     """Build the SDK's external storage around one driver.
 
@@ -118,7 +134,7 @@ def external_storage(
         name: What references call it; None for the name of its type.
         threshold: From how many bytes on a sealed payload is stored outside.
         namespace: The client's namespace.
+        read_only: For a replayer: write nothing.
     """
-    return ExternalStorage(
-        drivers=[SealwireStorageDriver(storage, name, namespace)], payload_size_threshold=threshold
-    )
+    driver = SealwireStorageDriver(storage, name, namespace, read_only=read_only)
+    return ExternalStorage(drivers=[driver], payload_size_threshold=threshold)

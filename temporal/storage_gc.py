@@ -2,7 +2,8 @@
 
 An object is kept while anything refers to it, and while it is young. A reference may not be in a
 history yet, and an object with a content id is referred to anew by others for `REUSE` seconds.
-Only objects of the namespace are looked at, and only those with a name that a driver gives.
+Only objects of the namespace are looked at, and only those with a name that a driver gives. What
+is left of an upload that was broken off is no object: nothing refers to it, only its age counts.
 """
 
 from __future__ import annotations
@@ -50,27 +51,37 @@ class Sweep:
         referenced: Objects to which something refers.
         young: Others that are too young to be deleted.
         unknown: Those with another name than drivers give; they are left alone.
+        unfinished: What is left of uploads that were broken off, and old enough to be deleted.
         garbage: The rest.
-        deleted: How many of them were deleted.
-        examples: The names of some of the garbage.
+        deleted: How many of the last two were deleted.
+        examples: The names of some of these.
     """
 
     referenced: Pile = field(default_factory=Pile)
     young: Pile = field(default_factory=Pile)
     unknown: Pile = field(default_factory=Pile)
+    unfinished: Pile = field(default_factory=Pile)
     garbage: Pile = field(default_factory=Pile)
     deleted: int = 0
     examples: list[str] = field(default_factory=list[str])
 
+    @property
+    def deletable(self) -> int:
+        """How many may be deleted."""
+        return self.garbage.objects + self.unfinished.objects
+
     def sort(self, item: StoredObject, *, is_referenced: bool, before: float) -> bool:
-        """Count an object; return whether it is garbage."""
+        """Count an object; return whether it is to be deleted."""
         pile = self._pile(item, is_referenced=is_referenced, before=before)
         pile.add(item)
-        if pile is self.garbage and len(self.examples) < _EXAMPLES:
+        goes = pile is self.garbage or pile is self.unfinished
+        if goes and len(self.examples) < _EXAMPLES:
             self.examples.append(item.name)
-        return pile is self.garbage
+        return goes
 
     def _pile(self, item: StoredObject, *, is_referenced: bool, before: float) -> Pile:
+        if item.unfinished:
+            return self.unfinished if item.modified < before else self.young
         if is_referenced:
             return self.referenced
         if digest_of(item.name) is None:

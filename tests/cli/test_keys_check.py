@@ -289,6 +289,25 @@ async def test_several_namespaces_are_added_up(client: Client, config: Config) -
     assert 0 == (await document(client, config, used, *options[:2]))["code"]
 
 
+async def test_without_another_namespace_it_is_that_of_temporals_tools(
+    client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The configuration's comes before it, and what the command line names before both."""
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", NAMESPACES[-1])
+    other = NAMESPACES[-2]
+
+    async def asked(*arguments: str) -> list[str]:
+        found = await document(client, config, *arguments)
+        return [item["namespace"] for item in found["namespaces"]]
+
+    assert [client.namespace] == await asked()
+    assert [other] == await asked("--namespace", other)
+    file = config.keyring.path.with_name("sealwire.toml")
+    file.write_text(file.read_text().partition("\n")[2])
+    assert [NAMESPACES[-1]] == await asked()
+    assert [other] == await asked("--namespace", other)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

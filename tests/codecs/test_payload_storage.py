@@ -226,12 +226,17 @@ async def test_a_payload_has_a_largest_size(store: ObjectStore) -> None:
         PayloadStorage(store, max_size=0)
 
 
-async def test_a_replayer_stores_nothing(store: ObjectStore) -> None:
+@pytest.mark.parametrize(
+    ("namespace", "read_only"), [("ReplayNamespace", False), ("default", True), (None, True)]
+)
+async def test_a_replayer_stores_nothing(
+    namespace: str | None, read_only: bool, store: ObjectStore
+) -> None:
     """What it encodes is thrown away, so it needs no permission to write."""
     storage = PayloadStorage(store)
-    owner = replace(OWNER, namespace="ReplayNamespace")
+    owner = replace(OWNER, namespace=namespace)
     for payload in (sealed(), sealed(content_ids=LARGE)):
-        [reference] = await storage.store([payload], owner)
+        [reference] = await storage.store([payload], owner, read_only=read_only)
         assert reference["key"].endswith(reference["hash_value"])
     assert [] == listed(store)
 
@@ -327,8 +332,9 @@ async def test_a_planted_object_is_not_handed_out(store: ObjectStore) -> None:
         store.put(name, data)
         again = await storage.store([sealed(b"\1" * LARGE, LARGE)], OWNER)
         assert store.prefix + name == again[0]["key"]  # its size fits, so it was taken for good
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             codec().decode_sync(await storage.retrieve(again))
+        assert (error is StoredPayloadError) == (in_full(again[0]) in str(caught.value))
         store.delete([name])
 
 
@@ -390,6 +396,7 @@ async def test_a_hostile_reference_is_refused(
         await PayloadStorage(asked).retrieve([reference])
     assert [] == asked.gets
     assert "passwd" not in str(caught.value)
+    assert "/" not in str(caught.value)
 
 
 async def test_a_reference_stays_in_its_bucket_and_prefix(moto: str, bucket: str) -> None:
@@ -406,18 +413,46 @@ async def test_a_reference_stays_in_its_bucket_and_prefix(moto: str, bucket: str
             await here.retrieve([changed])
 
 
+def in_full(reference: Mapping[str, str]) -> str:
+    """How a message names an object: as the service or the folder does."""
+    return f": '{reference['key']}'"
+
+
 async def test_a_changed_object_is_not_returned(store: ObjectStore) -> None:
-    """Nor one that is gone; the errors differ, because what to do does."""
+    """Nor one that is gone; the errors differ, because what to do does, and name the object."""
     storage = PayloadStorage(store)
     reference = await good_reference(storage)
     name = reference["key"].removeprefix(store.prefix)
     for data in (b"", sealed().SerializeToString()):
         store.put(name, data)
-        with pytest.raises(StoredPayloadError, match="is not what was stored"):
+        with pytest.raises(StoredPayloadError, match="not what was stored" + in_full(reference)):
             await storage.retrieve([reference])
     store.delete([name])
-    with pytest.raises(StoredPayloadError, match="was deleted, or is in another place"):
+    with pytest.raises(StoredPayloadError, match="was deleted, .*" + in_full(reference)):
         await storage.retrieve([reference])
+
+
+async def test_a_damaged_object_that_is_deleted_is_replaced(store: ObjectStore) -> None:
+    """Until then its content is referred to there; then it gets another object."""
+    storage = PayloadStorage(store)
+    [reference] = await storage.store([sealed(content_ids=LARGE)], OWNER)
+    name = reference["key"].removeprefix(store.prefix)
+    good = store.get(name, 10 * LARGE) or b""
+    store.put(name, good[:-1] + bytes([good[-1] ^ 1]))
+    assert [reference] == await storage.store([sealed(content_ids=LARGE)], OWNER)
+    with pytest.raises(StoredPayloadError) as caught:
+        await storage.retrieve([reference])
+
+    named = str(caught.value).rpartition(": ")[2].strip("'")
+    store.delete([named.removeprefix(store.prefix)])
+    replaced = await storage.store([sealed(content_ids=LARGE)], OWNER)
+    [payload] = await storage.retrieve(replaced)
+    [inner] = codec().decode_sync([payload])
+    assert b"x" * LARGE == inner.data
+    with pytest.raises(StoredPayloadError, match="was deleted, .*" + in_full(reference)):
+        await storage.retrieve([reference])
+    store.put(name, good)
+    assert 2 == len(await storage.retrieve([reference, *replaced]))
 
 
 async def test_an_object_that_is_no_payload_is_refused(store: ObjectStore) -> None:
@@ -432,7 +467,7 @@ async def test_an_object_that_is_no_payload_is_refused(store: ObjectStore) -> No
         "hash_algorithm": "sha256",
         "hash_value": digest,
     }
-    with pytest.raises(StoredPayloadError, match="is no payload"):
+    with pytest.raises(StoredPayloadError, match="is no payload" + in_full(reference)):
         await PayloadStorage(store).retrieve([reference])
 
 
@@ -481,8 +516,40 @@ async def test_files_are_private_and_complete(tmp_path: Path) -> None:
     assert [0o600] == [stat.S_IMODE(path.stat().st_mode) for path in [file]]
     folders = {path for path in file.parents if path.is_relative_to(tmp_path / "deep")}
     assert {0o700} == {stat.S_IMODE(path.stat().st_mode) for path in folders}
-    (file.parent / ".sealwire-unfinished").write_bytes(b"half")
-    assert [reference["key"]] == [item.name for item in listed(store)]
+    assert [file] == [path for path in store.path.rglob("*") if path.is_file()]
+
+
+async def test_what_a_killed_worker_left_is_no_object(tmp_path: Path) -> None:
+    """It is listed as what it is, so that it can be deleted with its folder, and never used."""
+    store = FolderObjectStore(tmp_path / "payloads")
+    storage = PayloadStorage(store)
+    [reference] = await storage.store([sealed(content_ids=LARGE)], OWNER)
+    file = store.path / reference["key"]
+    left = file.rename(file.with_name(".sealwire-x7_b1z9q"))
+    [found] = listed(store)
+    assert (True, left) == (found.unfinished, store.path / found.name)
+    [other] = await storage.store([sealed(content_ids=LARGE)], OWNER)
+    assert reference != other
+    assert [False, True] == sorted(item.unfinished for item in listed(store))
+    changed = {**reference, "key": found.name}
+    with pytest.raises(StoredPayloadError, match="malformed"):
+        await storage.retrieve([changed])
+    store.delete([found.name, other["key"]])
+    assert [] == list(store.path.iterdir())
+
+
+async def test_what_a_store_calls_unfinished_is_not_referred_to(counting: Counting) -> None:
+    """Whatever name it has."""
+
+    class Uploading(Counting):
+        def list(self, folder: str) -> Iterator[Sequence[StoredObject]]:
+            for page in super().list(folder):
+                yield [replace(item, unfinished=True) for item in page]
+
+    storage = PayloadStorage(Uploading(counting))
+    for _ in range(2):
+        await storage.store([sealed(content_ids=LARGE)], OWNER)
+    assert 2 == len(counting.puts)
 
 
 async def test_deleting_leaves_no_empty_folders(tmp_path: Path) -> None:

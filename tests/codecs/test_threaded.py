@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import gzip
 import os
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -263,6 +265,66 @@ async def test_a_cancelled_call_that_waits_is_never_made() -> None:
     await blocking
     await threads.run(lambda: None)  # whatever was in the queue before it is done
     assert [] == noting.calls
+
+
+class Payloads(list[Payload]):
+    """A list that can be watched as it goes."""
+
+
+@dataclass
+class Held(Noting):
+    """A codec whose first call is held in its thread until a test lets it go."""
+
+    fails: bool = False
+    begun: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+    results: list[weakref.ref[Payloads]] = field(default_factory=list[weakref.ref[Payloads]])
+    workers: list[threading.Thread] = field(default_factory=list[threading.Thread])
+
+    def note(self, name: str) -> None:
+        super().note(name)
+        self.workers.append(threading.current_thread())
+
+    def encode_sync(self, payloads: Sequence[Payload]) -> list[Payload]:
+        self.begun.set()
+        assert self.go_on.wait(10)
+        self.note("encode")
+        if self.fails:
+            raise DecryptError  # which nobody hears
+        result = Payloads(payloads)
+        self.results.append(weakref.ref(result))
+        return result
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_cancelled_call_that_is_being_made_is_let_go(fails: bool) -> None:
+    """Its caller goes at once; the thread ends the work, drops what came of it, and goes on."""
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    threads, held = Threads(1), Held(fails=fails)
+    codec = ThreadedCodec(held, 1, threads)
+    calling = asyncio.create_task(codec.encode([LARGE]))
+    assert await asyncio.to_thread(held.begun.wait, 10)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert [] == held.calls, "the thread is still at work"
+
+    following = asyncio.create_task(codec.decode([LARGE]))
+    await asyncio.sleep(0)
+    assert not following.done(), "the only thread is taken"
+    held.go_on.set()
+    assert [LARGE] == await following
+    assert [("encode", False, "nobody"), ("decode", False, "nobody")] == held.calls
+    thread = await threads.run(threading.current_thread)
+    assert [thread] * 2 == held.workers
+    gc.collect()
+    assert [None] * (not fails) == [result() for result in held.results]
+    assert {asyncio.current_task()} == asyncio.all_tasks()
+    assert [] == unheard
+    threads.close()
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
 
 
 async def test_a_closed_pool_opens_again() -> None:

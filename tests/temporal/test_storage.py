@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import sealwire_test_app as everything
@@ -26,6 +26,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import (
     Client,
+    ClientConfig,
     Schedule,
     ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
@@ -42,7 +43,12 @@ from sealwire.codecs.object_folder import FolderObjectStore
 from sealwire.codecs.payload_storage import PayloadStorage
 from sealwire.config import Config, StorageOptions, load_config
 from sealwire.errors import ConfigurationError
-from sealwire.temporal import SealwirePlugin, data_converter, external_storage
+from sealwire.temporal import (
+    SealwirePlugin,
+    data_converter,
+    external_storage,
+    sandbox_runner,
+)
 from sealwire.temporal.history import find_payloads, search
 from sealwire.temporal.reference_keys import References
 from sealwire.temporal.stored_references import ReferenceReader
@@ -98,9 +104,53 @@ async def references_of(handle: Handle) -> list[bytes]:
     ]
 
 
-def replayer_of(config: Config) -> Replayer:
+def named_to_the_plugin(config: Config) -> Replayer:
     plugin = SealwirePlugin(config, namespace="default")
     return Replayer(workflows=app.WORKFLOWS, plugins=[plugin])
+
+
+def named_to_the_replayer(config: Config) -> Replayer:
+    plugin = SealwirePlugin(config)
+    return Replayer(workflows=app.WORKFLOWS, plugins=[plugin], namespace="default")
+
+
+def named_to_both(config: Config) -> Replayer:
+    plugin = SealwirePlugin(config, namespace="default")
+    return Replayer(workflows=app.WORKFLOWS, plugins=[plugin], namespace="default")
+
+
+def with_a_converter(config: Config) -> Replayer:
+    converter = data_converter(config, "default")
+    runner = sandbox_runner()
+    return Replayer(workflows=app.WORKFLOWS, data_converter=converter, workflow_runner=runner)
+
+
+def with_a_read_only_converter(config: Config) -> Replayer:
+    converter = data_converter(config, "default", read_only=True)
+    return Replayer(
+        workflows=app.WORKFLOWS,
+        data_converter=converter,
+        workflow_runner=sandbox_runner(),
+        namespace="default",
+    )
+
+
+REPLAYERS: Final = [
+    named_to_the_plugin,
+    named_to_the_replayer,
+    named_to_both,
+    with_a_converter,
+    with_a_read_only_converter,
+]
+
+
+async def replay_with_each(config: Config, handle: Handle) -> None:
+    """Replay a history with each kind of replayer; none of them writes anything."""
+    history, before = await handle.fetch_history(), set(files(config))
+    for make in REPLAYERS:
+        replayed = await make(load_fresh(config)).replay_workflow(history)
+        assert replayed.replay_failure is None
+        assert before == set(files(config)), make.__name__
 
 
 async def test_each_content_is_uploaded_once(
@@ -116,10 +166,7 @@ async def test_each_content_is_uploaded_once(
     # Each turn, and the child, has an argument that was there before.
     assert (CONTENTS, CONTENTS + TIMES + 1) == (len(set(found)), len(found))
 
-    replayer = replayer_of(config)
-    replayed = await replayer.replay_workflow(await handle.fetch_history())
-    assert replayed.replay_failure is None
-    assert CONTENTS == len(files(config))
+    await replay_with_each(config, handle)
 
 
 async def test_without_content_ids_replays_upload_again(
@@ -130,12 +177,8 @@ async def test_without_content_ids_replays_upload_again(
     client = await Client.connect(temporal_server, plugins=[SealwirePlugin(config)])
     async with running(client, unique, max_cached_workflows=0):
         handle = await turn_often(client, unique, os.urandom(SIZE))
-    count = len(files(config))
-    assert count > 2 * CONTENTS
-    replayer = replayer_of(config)
-    replayed = await replayer.replay_workflow(await handle.fetch_history())
-    assert replayed.replay_failure is None
-    assert count == len(files(config))
+    assert len(files(config)) > 2 * CONTENTS
+    await replay_with_each(config, handle)
 
 
 async def test_everything_can_be_outside(
@@ -279,6 +322,32 @@ async def test_a_storage_of_the_users_is_kept(make_config: MakeConfig, tmp_path:
     assert claim.claim_data["key"].startswith("v0/ns/b/d/")
 
 
+async def stored_by(converter: DataConverter, config: Config) -> int:
+    """How many files a payload adds of which the SDK tells no namespace."""
+    before = len(files(config))
+    payloads = await config.codec("a").encode([Payload(data=os.urandom(100))])
+    await driver_of(converter).store(StorageDriverStoreContext(), payloads)
+    return len(files(config)) - before
+
+
+async def test_only_a_replayer_reads_only(make_config: MakeConfig, tmp_path: Path) -> None:
+    """A client that takes over its converter writes again, and a storage of the user's goes on."""
+    config = await make_config(FOLDER)
+    plugin = SealwirePlugin(config)
+    replaying = plugin.configure_replayer({"namespace": "a"}).get("data_converter")
+    assert replaying is not None
+    assert 0 == await stored_by(replaying, config)
+    taken = plugin.configure_client(
+        cast("ClientConfig", {"data_converter": replaying, "namespace": "a"})
+    )
+    assert 1 == await stored_by(taken["data_converter"], config)
+
+    own = external_storage(PayloadStorage(FolderObjectStore(tmp_path)), name="own")
+    theirs = dataclasses.replace(DataConverter.default, external_storage=own)
+    kept = plugin.configure_replayer({"namespace": "a", "data_converter": theirs})
+    assert own is kept.get("data_converter", theirs).external_storage
+
+
 # The collection of garbage
 
 
@@ -354,7 +423,7 @@ async def test_only_what_nothing_refers_to_is_deleted(
     nothing = gc(config, temporal_server, "--delete")
     assert 0 == nothing["deleted"]
 
-    replayer = replayer_of(load_fresh(config))
+    replayer = named_to_the_plugin(load_fresh(config))
     replayed = await replayer.replay_workflow(await finished.fetch_history())
     assert replayed.replay_failure is None
     fresh = await Client.connect(temporal_server, plugins=[SealwirePlugin(load_fresh(config))])
@@ -512,6 +581,63 @@ async def test_objects_of_others_are_left_alone(stored: Stored) -> None:
     assert all(objects.get(name, 10) for name in others)
 
 
+def left_by_uploads(stored: Stored, days: float) -> list[Path]:
+    """Files of workers that were killed in an upload: beside an object, and alone in a folder."""
+    assert stored.config.storage is not None
+    assert stored.config.storage.folder is not None
+    objects = stored.config.storage.folder / stored.orphan
+    alone = objects.parents[2] / "wt" / "T" / "wi" / "w" / "ri" / "r" / "d" / "sha256"
+    alone.mkdir(parents=True)
+    made = [objects.with_name(".sealwire-q3_x0a1b"), alone / ".sealwire-zz81kw_0"]
+    then = time.time() - days * 86_400
+    for path in made:
+        path.write_bytes(b"half")
+        os.utime(path, (then, then))
+    return made
+
+
+async def test_what_killed_workers_left_is_collected(stored: Stored) -> None:
+    """With its folders, and counted by itself, once it is as old as garbage must be."""
+    old = left_by_uploads(stored, 3)
+    young = old[0].with_name(".sealwire-young")
+    young.write_bytes(b"an upload in progress")
+    looked = (await stored.collect()).sweep
+    found = (looked.unfinished.objects, looked.unfinished.size, looked.young.objects)
+    assert (2, 8, 1) == found
+    assert (0, 2, 0) == (looked.deleted, looked.garbage.objects, looked.unknown.objects)
+    assert {path.name for path in old} < {Path(name).name for name in looked.examples}
+    assert all(path.exists() for path in old)
+
+    deleted = (await stored.collect(delete=True)).sweep
+    assert (4, looked.unfinished) == (deleted.deleted, deleted.unfinished)
+    assert not any(path.exists() for path in old)
+    assert not old[1].parents[5].exists()
+    assert young.exists()
+    assert 1 == (await stored.collect(delete=True)).sweep.young.objects
+
+
+async def test_what_is_unfinished_needs_no_reference(stored: Stored) -> None:
+    """No server refers to it, so it says nothing of which server it is."""
+    for path in files(stored.config):
+        path.unlink()
+    left_by_uploads(stored, 3)
+    assert 2 == (await stored.collect(delete=True)).sweep.deleted
+    assert [] == files(stored.config)
+
+
+async def test_the_command_shows_what_killed_workers_left(stored: Stored) -> None:
+    """In a line of its own, by name, and to programs; then it deletes it."""
+    left_by_uploads(stored, 100)
+    options = ("--older-than", "90d")
+    told = gc(stored.config, stored.server, *options, as_json=False)
+    assert "unfinished uploads, would be deleted" in told.stdout
+    assert 2 == told.stderr.count("/.sealwire-")
+    assert "nothing was deleted: --delete does it" in told.stderr
+    deleted = gc(stored.config, stored.server, *options, "--delete")
+    assert (2, {"count": 2, "bytes": 8}) == (deleted["deleted"], deleted["objects"]["unfinished"])
+    assert 3 == len(files(stored.config))
+
+
 def reference_to(key: str) -> Payload:
     metadata = {
         "encoding": b"json/protobuf",
@@ -610,6 +736,21 @@ async def test_what_could_be_a_reference_is_one(
     config = await make_config(FOLDER)
     with pytest.raises(ConfigurationError, match=r"a workflow has a reference .* cannot be read"):
         await keys_in(Payload(metadata=metadata, data=b'{"x"'), config, temporal_server)
+
+
+async def test_the_namespace_is_found_as_everywhere(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named, else the configuration's, else that of Temporal's own tools."""
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "other")
+    there = gc(stored.config, stored.server)
+    assert ("other", 0) == (there["namespace"], there["objects"]["young"]["count"])
+    file = stored.config.keyring.path.with_name("sealwire.toml")
+    file.write_text(f'namespace = "default"\n{file.read_text()}')
+    here = gc(stored.config, stored.server, "--older-than", "2d")
+    assert ("default", 2) == (here["namespace"], here["objects"]["garbage"]["count"])
+    named = gc(stored.config, stored.server, "--namespace", "other")
+    assert "other" == named["namespace"]
 
 
 async def test_the_table_fits_a_terminal(stored: Stored) -> None:
