@@ -87,3 +87,16 @@ async def stage(request: pytest.FixtureRequest, module_stage: Stage) -> AsyncGen
     yield module_stage
     await module_stage.histories()
     assert {} == module_stage.differences(request.node.originalname)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def searched_stage(module_stage: Stage) -> AsyncGenerator[Stage]:
+    """The stage for tests that the documentation does not name: whatever they store is sealed."""
+    module_stage.wire.forget()
+    yield module_stage
+    await module_stage.histories()
+    found = module_stage.undocumented()
+    if module_stage.sealed:
+        assert set() == found
+    else:
+        assert found, "the search finds what is in clear"

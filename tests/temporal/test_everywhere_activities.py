@@ -7,6 +7,7 @@ from typing import Any
 import everywhere_activities as app
 import pytest
 from everywhere_stage import Application, Stage
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import AsyncActivityHandle, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
@@ -49,12 +50,21 @@ async def test_heartbeats(stage: Stage, unique: str) -> None:
 
 
 async def test_timeouts(stage: Stage, unique: str) -> None:
-    """A timeout, of whichever kind, brings the last heartbeat with it, sealed."""
-    result = await stage.client.execute_workflow(
+    """A timeout, of whichever kind, brings the last heartbeat with it, if there was one, sealed."""
+    handle: Handle = await stage.client.start_workflow(
         app.TimingOut.run, "MARKER-beat", id=unique, task_queue=stage.queue
     )
     kinds = ["START_TO_CLOSE", "SCHEDULE_TO_CLOSE", "HEARTBEAT"]
-    assert [[kind, "MARKER-beat"] for kind in kinds] == result
+    expected = [*([kind, "MARKER-beat"] for kind in kinds), ["SCHEDULE_TO_START"]]
+    assert expected == await handle.result()
+    inputs = [
+        event.activity_task_scheduled_event_attributes.input.payloads
+        for event in (await handle.fetch_history()).events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    # That of the activity which no worker has taken can be read, too.
+    decoded = [await stage.client.data_converter.decode(each) for each in inputs]
+    assert [["MARKER-beat"]] * len(expected) == decoded
 
 
 async def waiting(stage: Stage, unique: str, by_id: bool) -> tuple[Handle, AsyncActivityHandle]:

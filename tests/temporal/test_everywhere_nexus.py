@@ -8,8 +8,6 @@ import everywhere_nexus as app
 import pytest
 from everywhere_stage import Application, Stage
 from temporalio.api.failure.v1 import Failure
-from temporalio.api.nexus.v1 import EndpointSpec, EndpointTarget
-from temporalio.api.operatorservice.v1 import CreateNexusEndpointRequest
 from temporalio.client import WorkflowHandle
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
@@ -22,20 +20,11 @@ def application() -> Application:
     return Application([app.Visitor, app.Work], nexus=[app.DeskHandler()])
 
 
-async def endpoint(stage: Stage, unique: str) -> str:
-    """Make an endpoint that leads from `default` to the worker in `other`."""
-    worker = EndpointTarget.Worker(namespace="other", task_queue=stage.queue)
-    spec = EndpointSpec(name=unique, target=EndpointTarget(worker=worker))
-    ask = CreateNexusEndpointRequest(spec=spec)
-    await stage.client.operator_service.create_nexus_endpoint(ask)
-    return unique
-
-
 async def start(stage: Stage, unique: str, operation: str, text: str) -> Handle:
     name = f"{unique}-{operation}-{text}"
     return await stage.client.start_workflow(
         app.Visitor.run,
-        args=[await endpoint(stage, name), operation, f"MARKER-{text}"],
+        args=[await stage.endpoint(name), operation, f"MARKER-{text}"],
         id=name,
         task_queue=stage.queue,
     )

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, ClientConfig, WorkflowHistory
 from temporalio.common import HeaderCodecBehavior, RawValue
-from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
+from temporalio.contrib.opentelemetry import OpenTelemetryInterceptor, OpenTelemetryPlugin
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import (
     ActivitySerializationContext,
@@ -36,6 +36,7 @@ from sealwire.temporal import (
     data_converter,
     sandbox_runner,
 )
+from sealwire.temporal.guard import CodecGuard
 
 MakeConfig = Callable[..., Awaitable[Config]]
 
@@ -180,7 +181,10 @@ async def test_plugins_that_choose_no_converter_leave_ours(
     client = await Client.connect(temporal_server, plugins=order)
     assert issubclass(client.data_converter.payload_converter_class, SealwirePayloadConverter)
     assert Failures is client.data_converter.failure_converter_class
-    assert client.config(active_config=True)["interceptors"]
+    interceptors = client.config(active_config=True)["interceptors"]
+    assert [OpenTelemetryInterceptor] == [
+        type(interceptor) for interceptor in interceptors if type(interceptor) is not CodecGuard
+    ]
 
 
 @pytest.mark.server

@@ -3,76 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
-import shlex
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sealwire_test_patient as app
-from google.protobuf.message import Message
+from repair_secrets import ENCODED, Secrets, forms, opened
+from repair_stage import (
+    TEXT,
+    Handle,
+    connect,
+    pending,
+    reset,
+    start,
+    start_gated,
+    task_failure,
+    working,
+)
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import RawValue
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sealwire.config import Config
 from sealwire.errors import DecryptError, KeyNotFoundError
-from sealwire.temporal import SealwirePlugin
-from sealwire.temporal.history import search
-from sealwire.testing.devserver import temporal_binary
+from sealwire.temporal import data_converter
 
 pytestmark = pytest.mark.server
 
 MakeConfig = Callable[..., Awaitable[Config]]
-Handle = WorkflowHandle[Any, Any]
-TEXT = "MARKER-text"
 
 
-@asynccontextmanager
-async def working(client: Client, queue: str, gate: app.Gate | None = None) -> AsyncGenerator[None]:
-    activities: list[Any] = [gate.pass_gate, gate.resume, gate.beat] if gate else []
-    async with Worker(client, task_queue=queue, workflows=app.WORKFLOWS, activities=activities):
-        yield
-
-
-async def connect(server: str, config: Config, namespace: str = "default") -> Client:
-    return await Client.connect(server, namespace=namespace, plugins=[SealwirePlugin(config)])
-
-
-async def start(client: Client, name: str, argument: Any) -> Handle:
-    return await client.start_workflow(
-        "Patient",
-        argument,
-        id=name,
-        task_queue=name,
-        # A task that failed twice is not answered any more, and comes again after this time.
-        task_timeout=timedelta(seconds=1),
-        result_type=list[str],
-    )
-
-
-async def task_failure(handle: Handle) -> Failure:
-    """Wait until a workflow task has failed, and return why."""
-    async with asyncio.timeout(20):
-        async for event in handle.fetch_history_events(wait_new_event=True):
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                return event.workflow_task_failed_event_attributes.failure
-    raise AssertionError("the workflow ended")
-
-
-def secrets_in(message: Message, config: Config) -> set[str]:
-    """The pieces of plaintext and the key-encryption key that occur in a message."""
-    key = config.keyring.key_file.read_text().strip()
-    return search(message, ["MARKER", key, *(part for part in key.split() if len(part) > 16)])
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """What no failure may tell."""
+    return Secrets(monkeypatch)
 
 
 async def same_keys(config: Config, make_config: MakeConfig, text: str, name: str) -> Config:
@@ -129,20 +101,64 @@ async def unknown_encoding(server: str, config: Config, make_config: MakeConfig)
     return Case(client, RawValue(payload), repaired)
 
 
+CLEAR = '[temporal]\nfailures = "clear"\n'
+
+
+def telling(text: str) -> list[ApplicationError]:
+    """Errors that say something, each in another one of their parts."""
+    outer = ApplicationError("message")
+    outer.__cause__ = ValueError(text)
+    return [
+        *(ApplicationError(text), ApplicationError("message", type=text)),
+        *(ApplicationError("message", {"detail": text}), outer),
+    ]
+
+
+@pytest.mark.parametrize("failures", ["clear", "encode", "encode-type"])
+async def test_a_secret_in_a_failure_would_be_found(
+    make_config: MakeConfig, hidden: Secrets, failures: str
+) -> None:
+    """The search finds each key and plaintext in sealed failures, however it is written there."""
+    config = await make_config(f'[temporal]\nfailures = "{failures}"\n')
+    await hidden.add_keys(config)
+    assert 6 == len(hidden.known)  # plaintext, three keys that were drawn, two derived ones
+    converter = data_converter(config, "default")
+    for name, secret in hidden.known.items():
+        texts = [form.decode() for form in forms(secret) if form != secret]
+        errors = [error for text in texts for error in telling(text)]
+        for error in (*errors, ApplicationError("message", [secret])):
+            assert name in await hidden.found_in(await failure_of(error, converter), converter)
+    harmless = await failure_of(ApplicationError("message"), converter)
+    assert set() == await hidden.found_in(harmless, converter)
+
+
+async def failure_of(error: ApplicationError, converter: DataConverter) -> Failure:
+    failure = Failure()
+    try:
+        raise error
+    except ApplicationError as err:
+        await converter.encode_failure(err, failure)
+    assert b"in failure_of" in await opened(failure, converter)  # the stack trace is looked at
+    return failure
+
+
 @pytest.mark.parametrize(
     ("fault", "text", "error"),
     [
         (plaintext, "", "UnencryptedPayloadError"),
+        (plaintext, CLEAR, "UnencryptedPayloadError"),
         (other_namespace, "", "ContextMismatchError"),
-        (missing_key, "", "KeyNotFoundError"),
+        (missing_key, CLEAR, "KeyNotFoundError"),
         (too_large, LIMIT, "PayloadTooLargeError"),
         (unknown_encoding, "", "RuntimeError"),  # the SDK's, around our UnknownEncodingError
+        (unknown_encoding, CLEAR, "RuntimeError"),
     ],
 )
 async def test_a_workflow_goes_on_after_the_repair(
     temporal_server: str,
     make_config: MakeConfig,
     unique: str,
+    hidden: Secrets,
     fault: Fault,
     text: str,
     error: str,
@@ -151,10 +167,14 @@ async def test_a_workflow_goes_on_after_the_repair(
     config = await make_config(text)
     case = await fault(temporal_server, config, make_config)
     handle = await start(case.client, unique, case.argument)
-    async with working(await connect(temporal_server, config), unique):
+    client = await connect(temporal_server, config)
+    async with working(client, unique):
         failure = await task_failure(handle)
     assert error == failure.application_failure_info.type
-    assert set() == secrets_in(failure, config)
+    assert (text == CLEAR) is (failure.message != ENCODED)
+    for each in (config, case.repaired):
+        await hidden.add_keys(each)
+    assert set() == await hidden.found_in(failure, client.data_converter)
 
     doctor = await connect(temporal_server, case.repaired)
     async with working(doctor, unique):
@@ -166,7 +186,7 @@ async def test_a_workflow_goes_on_after_the_repair(
 
 
 async def test_a_changed_payload_waits_for_a_decision(
-    temporal_server: str, make_config: MakeConfig, unique: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets
 ) -> None:
     """A forged argument is never acted on: the workflow stands still until somebody ends it."""
     config = await make_config()
@@ -177,13 +197,15 @@ async def test_a_changed_payload_waits_for_a_decision(
     async with working(client, unique):
         failure = await task_failure(handle)
         assert failure.application_failure_info.type == "DecryptError"
+        await hidden.add_keys(config)
+        assert set() == await hidden.found_in(failure, client.data_converter)
         with pytest.raises(DecryptError):  # whoever reads the history is warned, too
             await client.data_converter.decode([payload])
     await handle.terminate()
 
 
 async def test_an_outage_of_the_keys_only_delays(
-    temporal_server: str, make_config: MakeConfig, unique: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets
 ) -> None:
     """With its keys out of reach for longer than they may be cached, a worker fails tasks."""
     keyring = "[keyring]\nrefresh_interval = 0.1\nencrypt_grace = 0.2\ndecrypt_grace = 0.2\n"
@@ -197,31 +219,19 @@ async def test_an_outage_of_the_keys_only_delays(
         handle = await start(sender, unique, TEXT)
         failure = await task_failure(handle)
         assert "KeyProviderUnavailableError" in str(failure) or "confirmed" in str(failure)
-        assert set() == secrets_in(failure, await same_keys_as_away(config, away))
         away.rename(config.keyring.key_file)
+        await hidden.add_keys(config)
+        assert set() == await hidden.found_in(failure, client.data_converter)
         await sender.get_workflow_handle(unique).signal("tell", "better")
         assert [TEXT, "better"] == await handle.result()
-
-
-async def same_keys_as_away(config: Config, away: Path) -> Config:
-    return replace(config, keyring=replace(config.keyring, key_file=away))
 
 
 KEYRING = "[keyring]\nrefresh_interval = 0.1\nencrypt_grace = 0.2\ndecrypt_grace = 0.2\n"
 
 
-async def pending(handle: Handle, attempt: int) -> Failure:
-    """Wait for an attempt of the activity, and return why the last one failed."""
-    async with asyncio.timeout(20):
-        while True:
-            found = (await handle.describe()).raw_description.pending_activities
-            if found and found[0].attempt >= attempt:
-                return found[0].last_failure
-
-
 @pytest.mark.parametrize("activity", ["pass_gate", "beat"])
 async def test_what_an_activity_cannot_seal_is_tried_again(
-    temporal_server: str, make_config: MakeConfig, unique: str, activity: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets, activity: str
 ) -> None:
     """A result or a heartbeat that comes while the keys are out of reach ends the attempt only."""
     config = await make_config(KEYRING)
@@ -229,23 +239,22 @@ async def test_what_an_activity_cannot_seal_is_tried_again(
     away = config.keyring.key_file.with_name("away")
     gate = app.Gate()
     async with working(client, unique, gate):
-        handle: Handle = await client.start_workflow(
-            "Gated", activity, id=unique, task_queue=unique, task_timeout=timedelta(seconds=1)
-        )
+        handle = await start_gated(client, unique, activity)
         await gate.reached.wait()
         config.keyring.key_file.rename(away)
         await asyncio.sleep(0.3)  # the grace periods are real ones
         gate.open.set()
         failure = await pending(handle, attempt=2)
         assert "Failed building exception result" in failure.message
-        assert set() == secrets_in(failure, await same_keys_as_away(config, away))
         away.rename(config.keyring.key_file)
+        await hidden.add_keys(config)
+        assert set() == await hidden.found_in(failure, client.data_converter)
         assert await handle.result() in ("MARKER-passed pass_gate", "MARKER-beaten")
     assert gate.attempts > 1
 
 
 async def test_a_heartbeat_that_cannot_be_read_is_tried_again(
-    temporal_server: str, make_config: MakeConfig, unique: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets
 ) -> None:
     """A worker without the key of the last heartbeat does not give the activity up for good."""
     old = await make_config(KEYRING)
@@ -254,9 +263,7 @@ async def test_a_heartbeat_that_cannot_be_read_is_tried_again(
     client = await connect(temporal_server, new)
     gate = app.Gate()
     async with Worker(client, task_queue=unique, workflows=app.WORKFLOWS):
-        handle: Handle = await client.start_workflow(
-            "Gated", "resume", id=unique, task_queue=unique, task_timeout=timedelta(seconds=1)
-        )
+        handle = await start_gated(client, unique, "resume")
         async with Worker(client, task_queue=unique, activities=[gate.resume]):
             await gate.reached.wait()
         behind = await connect(temporal_server, old)
@@ -264,8 +271,70 @@ async def test_a_heartbeat_that_cannot_be_read_is_tried_again(
             failure = await pending(handle, attempt=3)
             assert "KeyNotFoundError" == failure.cause.application_failure_info.type
             assert not failure.application_failure_info.non_retryable
+            await hidden.add_keys(new)
+            assert set() == await hidden.found_in(failure, client.data_converter)
             shutil.copy(new.keyring.path, old.keyring.path)
             assert ["MARKER-position"] == await handle.result()
+
+
+@pytest.mark.parametrize("text", ["", CLEAR])
+async def test_an_argument_that_an_activity_cannot_read_is_tried_again(
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets, text: str
+) -> None:
+    """A worker without the key of an activity's argument fails attempts until it has it."""
+    old = await make_config(KEYRING + text)
+    new = await same_keys(old, make_config, text, "new")
+    await new.admin.rotate(delay=0)
+    client = await connect(temporal_server, new)
+    gate = app.Gate()
+    gate.open.set()
+    async with working(client, unique):
+        handle = await start_gated(client, unique, "pass_gate")
+        behind = await connect(temporal_server, old)
+        async with Worker(behind, task_queue=unique, activities=[gate.pass_gate]):
+            failure = await pending(handle, attempt=2)
+            assert "KeyNotFoundError" == failure.cause.application_failure_info.type
+            assert not failure.application_failure_info.non_retryable
+            await hidden.add_keys(new)
+            assert set() == await hidden.found_in(failure, client.data_converter)
+            assert 0 == gate.attempts
+            shutil.copy(new.keyring.path, old.keyring.path)
+            assert "MARKER-passed pass_gate" == await handle.result()
+    assert 1 == gate.attempts
+
+
+async def test_a_passphrase_that_was_changed_only_delays(
+    temporal_server: str,
+    make_config: MakeConfig,
+    unique: str,
+    hidden: Secrets,
+    tmp_path: Path,
+) -> None:
+    """A worker that looks for a new key fails tasks while its passphrase does not open them."""
+    right, wrong = "correct horse battery staple", "wrong horse battery staple"
+    hidden.add("the right passphrase", right.encode())
+    hidden.add("the wrong passphrase", wrong.encode())
+    file = tmp_path / "passphrase"
+    file.touch(0o600)
+    file.write_text(right)
+    passphrase = f'[[keyring.wrapper]]\ntype = "passphrase"\npassphrase = "{file}"\n'
+    local = '[[keyring.wrapper]]\ntype = "local"\npath = "keyring.key"\n'
+    doctor = await make_config(local + passphrase, "doctor")
+    text = f"[keyring]\nrefresh_interval = 0.5\n{passphrase}{CLEAR}"
+    config = await same_keys(doctor, make_config, text, "a")
+    client = await connect(temporal_server, config)
+    async with working(client, unique):
+        file.write_text(wrong)
+        await doctor.admin.rotate(delay=0)
+        shutil.copy(doctor.keyring.path, config.keyring.path)
+        handle = await start(await connect(temporal_server, doctor), unique, TEXT)
+        failure = await task_failure(handle)
+        assert "does not open this keyring" in failure.message
+        await hidden.add_keys(doctor)
+        assert set() == await hidden.found_in(failure, client.data_converter)
+        file.write_text(right)
+        await handle.signal("tell", "better")
+        assert [TEXT, "better"] == await handle.result()
 
 
 async def test_a_query_that_cannot_be_read_fails_alone(
@@ -283,22 +352,12 @@ async def test_a_query_that_cannot_be_read_fails_alone(
         assert [TEXT, "better"] == await handle.result()
 
 
-async def reset(server: str, name: str) -> None:
-    """Reset a workflow as docs/how-to/temporal-plugin.md says."""
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "temporal-plugin.md"
-    (found,) = re.findall(r"^temporal (workflow reset .*?)^```", page.read_text(), re.DOTALL | re.M)
-    arguments = shlex.split(found.replace("\\\n", " ").replace("hello-ada", name))
-    process = await asyncio.create_subprocess_exec(
-        temporal_binary(), *arguments, "--address", server, stdout=asyncio.subprocess.DEVNULL
-    )
-    assert await process.wait() == 0
-
-
 async def test_a_signal_that_cannot_be_read_is_left_out_by_a_reset(
-    temporal_server: str, make_config: MakeConfig, unique: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets
 ) -> None:
     """A signal in plaintext stops the workflow; a reset without signals lets it go on."""
-    client = await connect(temporal_server, await make_config())
+    config = await make_config()
+    client = await connect(temporal_server, config)
     stranger = await Client.connect(temporal_server)
     async with working(client, unique):
         handle = await start(client, unique, TEXT)
@@ -306,6 +365,8 @@ async def test_a_signal_that_cannot_be_read_is_left_out_by_a_reset(
         await stranger.get_workflow_handle(unique).signal("tell", "in plaintext")
         failure = await task_failure(handle)
         assert failure.application_failure_info.type == "UnencryptedPayloadError"
+        await hidden.add_keys(config)
+        assert set() == await hidden.found_in(failure, client.data_converter)
         await reset(temporal_server, unique)
         again = client.get_workflow_handle(unique, result_type=list[str])
         await again.signal("tell", "better")
@@ -313,7 +374,7 @@ async def test_a_signal_that_cannot_be_read_is_left_out_by_a_reset(
 
 
 async def test_an_update_that_cannot_be_read_waits_for_a_worker_that_can(
-    temporal_server: str, make_config: MakeConfig, unique: str
+    temporal_server: str, make_config: MakeConfig, unique: str, hidden: Secrets
 ) -> None:
     """An update in plaintext stops the workflow until a worker with another policy takes it."""
     config = await make_config()
@@ -327,7 +388,9 @@ async def test_an_update_that_cannot_be_read_waits_for_a_worker_that_can(
                 "change", "in plaintext", result_type=RawValue
             )
         )
-        await task_failure(handle)
+        failure = await task_failure(handle)
+        await hidden.add_keys(config)
+        assert set() == await hidden.found_in(failure, client.data_converter)
     text = ENCRYPTION + 'policy = "migrate"\n'
     repaired = await same_keys(config, make_config, text, "repaired")
     async with working(await connect(temporal_server, repaired), unique):

@@ -71,7 +71,7 @@ async def hang(text: str) -> None:
 
 @workflow.defn
 class TimingOut:
-    """Returns the kind and the last heartbeat of each timeout."""
+    """Returns the kind of each timeout, and the last heartbeat where an attempt was begun."""
 
     @workflow.run
     async def run(self, text: str) -> list[Any]:
@@ -80,6 +80,11 @@ class TimingOut:
             {"start_to_close_timeout": second},
             {"schedule_to_close_timeout": second},
             {"start_to_close_timeout": long, "heartbeat_timeout": second},
+            {
+                "start_to_close_timeout": long,
+                "schedule_to_start_timeout": second,
+                "task_queue": f"{workflow.info().task_queue}-without-a-worker",
+            },
         ]
         return list(await asyncio.gather(*(self._one(text, limit) for limit in limits)))
 

@@ -43,14 +43,14 @@ _MARK: Final = "__temporal_system_payload"
 _ANSWER: Final = SignalWithStartWorkflowExecutionResponse.DESCRIPTOR.full_name
 
 
-def _base64_of(text: str) -> Iterator[bytes]:
-    """What any base64 text has in it that encodes `text`, at each of the three offsets."""
+def base64_of(data: bytes) -> Iterator[bytes]:
+    """What any base64 text has in it that encodes `data`, at each of the three offsets."""
     for offset in range(3):
-        encoded = base64.b64encode(bytes(offset) + text.encode())
-        yield encoded[-(-offset * 8 // 6) : (offset + len(text)) * 8 // 6]
+        encoded = base64.b64encode(bytes(offset) + data)
+        yield encoded[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6]
 
 
-_MARKED: Final = re.compile(b"|".join((MARKER.encode(), *_base64_of(MARKER))))
+_MARKED: Final = re.compile(b"|".join((MARKER.encode(), *base64_of(MARKER.encode()))))
 
 
 def is_marked(data: bytes) -> bool:

@@ -15,6 +15,8 @@ from everywhere_wire import Wire
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.nexus.v1 import EndpointSpec, EndpointTarget
+from temporalio.api.operatorservice.v1 import CreateNexusEndpointRequest
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
@@ -93,6 +95,14 @@ class Stage:
                 return getattr(event, attributes)
         raise LookupError(attributes)
 
+    async def endpoint(self, name: str) -> str:
+        """Make a Nexus endpoint that leads from `default` to the worker in `other`."""
+        worker = EndpointTarget.Worker(namespace="other", task_queue=self.queue)
+        spec = EndpointSpec(name=name, target=EndpointTarget(worker=worker))
+        ask = CreateNexusEndpointRequest(spec=spec)
+        await self.client.operator_service.create_nexus_endpoint(ask)
+        return name
+
     async def histories(self) -> list[HistoryEvent]:
         """Read, as a stranger, history and description of each workflow seen on the wire."""
         events: list[HistoryEvent] = []
@@ -127,6 +137,10 @@ class Stage:
             for sight in sights(message)
         ]
 
+    def undocumented(self) -> set[str]:
+        """Return where something was in clear that no row of the documentation has in clear."""
+        return _undocumented({sight.place for sight in self.seen() if _is_exposed(sight)})
+
     def differences(self, test: str) -> dict[str, set[str]]:
         """Compare what was seen with what the documentation says that `test` proves.
 
@@ -143,9 +157,8 @@ class Stage:
         else:
             exposed = {sight.place for sight in seen if _is_exposed(sight)}
             full = {sight.place for sight in seen if SEALED_ENCODING in sight.encodings}
-            documented = table.matching(exposed, table.places(table.CLEAR))
             found = {
-                "in clear, and not documented": exposed - documented,
+                "in clear, and not documented": _undocumented(exposed),
                 "in clear, and documented as sealed": table.matching(exposed, sealed),
                 "documented as clear, and not seen": table.unmatched(clear, exposed),
                 "documented as sealed, and not seen": _for_payloads(sealed) - full,
@@ -158,6 +171,10 @@ class Stage:
 
 def _for_payloads(places: Iterable[str]) -> set[str]:
     return {place for place in places if place.partition("[")[0] in all_places()}
+
+
+def _undocumented(exposed: set[str]) -> set[str]:
+    return exposed - table.matching(exposed, table.places(table.CLEAR))
 
 
 def _is_exposed(sight: Sight) -> bool:

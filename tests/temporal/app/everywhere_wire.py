@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -51,10 +51,12 @@ class Wire(grpc.GenericRpcHandler):
 
     Attributes:
         address: What to connect to in place of the server.
+        meddler: Changes requests and responses on their way, if there is one.
     """
 
     target: str
     address: str = field(init=False, default="")
+    meddler: Callable[[Message], None] | None = field(init=False, default=None)
     _kept: list[tuple[str, bytes, bytes | None, bytes | None]] = field(
         init=False, default_factory=list[tuple[str, bytes, bytes | None, bytes | None]], repr=False
     )
@@ -103,7 +105,8 @@ class Wire(grpc.GenericRpcHandler):
                 pair for pair in context.invocation_metadata() if not pair[0].startswith(_HOP)
             ]
             timeout = context.time_remaining()
-            future = forward.future(request, timeout=timeout, metadata=metadata)
+            sent = self._meddled(name, "input_type", request)
+            future = forward.future(sent, timeout=timeout, metadata=metadata)
             if not context.add_callback(future.cancel):
                 future.cancel()
             try:
@@ -114,10 +117,17 @@ class Wire(grpc.GenericRpcHandler):
             except grpc.RpcError as err:
                 self._fail(name, request, context, err)
             self._kept.append((name, request, response, None))
-            return response
+            return self._meddled(name, "output_type", response)
 
         handler: Any = grpc.unary_unary_rpc_method_handler
         return handler(call)
+
+    def _meddled(self, name: str, kind: str, data: bytes) -> bytes:
+        if self.meddler is None or name not in METHODS:
+            return data
+        message = _parsed(getattr(METHODS[name], kind), data)
+        self.meddler(message)
+        return message.SerializeToString()
 
     def _fail(self, name: str, request: bytes, context: Any, error: Any) -> NoReturn:
         trailing: dict[str, bytes] = dict(error.trailing_metadata() or ())
