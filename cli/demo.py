@@ -58,6 +58,10 @@ def demo(
         code = asyncio.run(_demo(keep=keep, started=time.monotonic()))
     except KeyboardInterrupt:  # how --keep ends
         code = 0 if keep else 130
+    except ModuleNotFoundError as err:
+        raise ConfigurationError(
+            f"the demo needs the package {err.name!r}; fix: pip install 'sealwire[demo]'"
+        ) from None
     console.leave(code)
 
 
@@ -81,15 +85,16 @@ async def _demo(*, keep: bool, started: float) -> int:
                 console.print_note(f"Temporal server on {server.address}, codec server {codec_url}")
                 rows, leaks = await _run_workflow(server.address, folder, config)
                 _show(rows)
-                console.out.print(
-                    "The Web UI, which reads through the codec server:\n"
-                    f"  {ui}/namespaces/default/workflows/{_WORKFLOW}",
-                    markup=False,
-                )
                 code = verdict(rows, leaks, time.monotonic() - started)
                 if keep:
+                    console.out.print(
+                        "The Web UI, which reads through the codec server:\n"
+                        f"  {ui}/namespaces/default/workflows/{_WORKFLOW}",
+                        markup=False,
+                    )
                     console.print_note("Everything is left running; Ctrl-C ends it.")
                     await asyncio.Event().wait()
+                console.print_note("To look at it in the Web UI: sealwire demo --keep")
             finally:
                 await asyncio.to_thread(server.stop)
     return code

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
@@ -182,9 +184,37 @@ def test_the_demo_shows_both_sides() -> None:
     assert "Ada Lovelace" in run.stdout.replace("\n", " ")
     keys = set(re.findall(r"key (\d{4}-\d\d-\d\d-[0-9a-f]{8})", run.stdout))
     assert 2 == len(keys)
-    assert re.search(r"http://127\.0\.0\.1:\d+/namespaces/default/workflows/payment-1", run.stdout)
     assert re.search(r"demo finished in \d+\.\d s", run.stdout)
+    assert "sealwire demo --keep" in run.stderr
+    assert "workflows/payment-1" not in run.stdout, "nobody answers there any more"
     assert 80 >= max(len(line) for line in run.stdout.splitlines())
+
+
+def test_a_demo_that_is_kept_can_be_looked_at() -> None:
+    """With `--keep`, the address that it shows answers, until it is interrupted."""
+    command = [sys.executable, "-m", "sealwire", "demo", "--keep"]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=PIPE, stderr=DEVNULL, text=True, env=environment) as run:
+        try:
+            assert run.stdout is not None
+            lines = (re.search(r"http://\S+/workflows/payment-1", line) for line in run.stdout)
+            url = next(found.group() for found in lines if found)
+            with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own
+                assert 200 == answer.status
+        finally:
+            run.send_signal(signal.SIGINT)
+    assert 0 == run.returncode
+
+
+def test_what_the_demo_needs_is_named() -> None:
+    """Where a package is missing, the extra for the whole demo is named, and no part of it."""
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; sys.argv = ['sealwire', 'demo'];"
+        "from sealwire.__main__ import main; sys.exit(main())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 1 == run.returncode
+    assert "pip install 'sealwire[demo]'" in run.stderr.replace("\n", " ")
 
 
 def test_the_demo_fails_when_something_leaks(capsys: pytest.CaptureFixture[str]) -> None:
