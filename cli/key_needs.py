@@ -14,6 +14,7 @@ from sealwire.temporal.key_usage import KeyUsage
 from sealwire.temporal.retention import Retention, Runs
 
 from .keys_admin import iso, minute
+from .unknown_keys import UnknownKeys
 
 
 class Need(StrEnum):
@@ -149,10 +150,9 @@ class Evidence:
             free_at,
         )
 
-    def unknown(self) -> int:
-        """Count the payloads that name a key which the keyring lacks."""
-        known = {key.id for key in self.keys.keys}
-        return sum(n for key_id, n in self.usage.payloads.items() if key_id not in known)
+    def unknown(self) -> UnknownKeys:
+        """List the keys that payloads name and the keyring lacks."""
+        return UnknownKeys.of(self.usage, frozenset(key.id for key in self.keys.keys))
 
     def _need(self, key: Key, runs: Runs) -> Need:
         # An interop key stays active for good: nothing replaces it but another one.

@@ -8,7 +8,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -48,6 +48,7 @@ class KeyEncoding(StrEnum):
     HEX = "hex"
 
 
+_MADE: Final = (KeySuite.SEALED.value, KeySuite.INDEX.value)
 _TEMPLATE = """\
 # What sealwire does with payloads. Workers, clients and the codec server read the same file.
 {namespace}
@@ -74,11 +75,15 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Create a keyring with its first key, and the configuration file if there is none."""
+    if namespace is not None and not namespace.strip():
+        raise typer.BadParameter("a namespace is not empty", param_hint="--namespace")
     made = not config.exists()
     if made:
         line = f"namespace = {_quote(namespace)}\n" if namespace else ""
         _write(config, _TEMPLATE.format(namespace=line))
     loaded = load_config(config)
+    if namespace is not None and namespace != loaded.namespace:
+        raise ConfigurationError(_unchanged(config, loaded.namespace, namespace))
     files = loaded.keyring
     admin = administrator(loaded, audit_log)
     # Beside a keyring, another key file in the place of the one that is lost would open nothing.
@@ -104,11 +109,34 @@ def init(
     console.out.print(table)
 
 
+def _unchanged(config: Path, present: str | None, wanted: str) -> str:
+    line = f"namespace = {_quote(wanted)}"
+    if present is None:
+        step = f"add the line {line} above its first table"
+    else:
+        step = f"its namespace is {present!r}; change that to {line}"
+    return (
+        f"{config} is there already, and --namespace does not change it: {step}, or leave "
+        "--namespace out; no keyring was made"
+    )
+
+
 def _write(config: Path, text: str) -> None:
     try:
         config.write_text(text, encoding="utf-8")
     except OSError as err:
         raise ConfigurationError(f"cannot write {config}: {err.strerror}") from None
+
+
+def _suite(text: str) -> KeySuite:
+    if text == KeySuite.INTEROP:
+        raise typer.BadParameter(
+            "interop keys are not made here, but come from other programs: "
+            "`sealwire keys import` adds one"
+        )
+    if text not in _MADE:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, _MADE))}")
+    return KeySuite(text)
 
 
 def rotate(
@@ -121,7 +149,12 @@ def rotate(
         typer.Option(help="Do nothing if the newest key is younger, for example 90d. For cron."),
     ] = None,
     suite: Annotated[
-        KeySuite, typer.Option(help="What the key is for: payloads, or tokens for searching.")
+        KeySuite,
+        typer.Option(
+            parser=_suite,
+            metavar=f"[{'|'.join(_MADE)}]",
+            help="What the key is for: payloads, or tokens for searching.",
+        ),
     ] = KeySuite.SEALED,
     audit_log: AuditLog = None,
     as_json: AsJson = False,

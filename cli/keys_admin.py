@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sealwire.config import Config
-from sealwire.keys import FileAuditSink, Key, KeyringAdmin, KeySet
+from sealwire.keys import FileAuditSink, Key, KeyringAdmin, KeySet, KeyState
 
 from . import console
 from .tenant import chosen_tenant
@@ -52,17 +52,29 @@ def show(
         state = found.state(key, time.time()).value
         if key.destroyed_at is not None:
             state += f"\n{minute(key.destroyed_at)}"  # a column of its own would not fit
-        table.add_row(key.id, key.suite.value, state, minute(key.encrypt_from))
+        begins = encrypts_from(found, key, time.time())
+        shown = "-" if begins is None else minute(begins)
+        table.add_row(key.id, key.suite.value, state, shown)
     console.out.print(table)
 
 
+def encrypts_from(found: KeySet, key: Key, now: float) -> float | None:
+    """Return since when, or from when on, a key encrypts; None for one that does not.
+
+    What a key that was replaced or withdrawn has noted is no time at which it will encrypt.
+    """
+    encrypts = found.state(key, now) in (KeyState.PENDING, KeyState.ACTIVE)
+    return key.encrypt_from if encrypts else None
+
+
 def _row(found: KeySet, key: Key) -> dict[str, Any]:
+    begins = encrypts_from(found, key, time.time())
     return {
         "id": key.id,
         "state": found.state(key, time.time()).value,
         "suite": key.suite.value,
         "created": iso(key.created),
-        "encrypt_from": iso(key.encrypt_from),
+        "encrypt_from": None if begins is None else iso(begins),
         "destroyed_at": None if key.destroyed_at is None else iso(key.destroyed_at),
     }
 

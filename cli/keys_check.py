@@ -144,7 +144,7 @@ def _note(evidence: Evidence) -> None:
         ),
         f"{others} activities or operations without a workflow were not read": others,
         f"histories are archived, and need their keys there: {archives}": archives,
-        f"payloads that name a key which this keyring lacks: {unknown}": unknown,
+        unknown.told(): unknown.count,
     }
     for note, applies in notes.items():
         if applies:
@@ -152,6 +152,7 @@ def _note(evidence: Evidence) -> None:
 
 
 def _document(evidence: Evidence, needs: Sequence[KeyNeed]) -> dict[str, Any]:
+    unknown = evidence.unknown()
     return {
         "scanned": evidence.scanned,
         "proof": evidence.is_proof,
@@ -159,7 +160,9 @@ def _document(evidence: Evidence, needs: Sequence[KeyNeed]) -> dict[str, Any]:
         "unread": evidence.usage.unread,
         "stored_elsewhere": evidence.usage.elsewhere,
         "hidden_schedules": evidence.usage.hidden,
-        "unknown_keys": evidence.unknown(),
+        "unknown_keys": unknown.payloads,
+        "unknown_key_ids": unknown.count,
+        "unknown": [key.row() for key in unknown.listed],
         "namespaces": [
             {
                 "namespace": kept.namespace,

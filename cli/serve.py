@@ -50,6 +50,7 @@ def serve(
         origins=[origin or options.origin],
         namespace=loaded.namespace,
         accept_namespaces=loaded.accept_namespaces,
+        storage=loaded.payload_storage,
     )
     serve_app(
         app,

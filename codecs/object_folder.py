@@ -108,7 +108,10 @@ class FolderObjectStore:
         parts = name.split("/")
         if {"", ".", ".."} & set(parts):
             raise ConfigurationError("the name of a stored payload leads out of the folder")
-        return self.path.joinpath(*parts)
+        file = self.path.joinpath(*parts)
+        if any(folder.is_symlink() for folder in file.parents[: len(parts) - 1]):
+            raise ConfigurationError(f"{self.path} has a link in the place of a folder")
+        return file
 
     def _failure(self, doing: str, err: OSError) -> Exception:
         return StorageUnavailableError(f"cannot {doing} the folder {self.path}: {err.strerror}")

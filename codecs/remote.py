@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from sealwire.errors import CodecUnavailableError, ConfigurationError, SealwireError
+from sealwire.keys.secret import hidden
 from sealwire.payload import Payload
 from sealwire.wire import format_payloads
 
@@ -114,6 +115,7 @@ class RemoteCodec:
         check_headers(self.headers)
         if isinstance(self.token, str):
             authorization(self.token)
+            object.__setattr__(self, "token", hidden(self.token))
         if self.namespace is not None:
             namespace_line(self.namespace)
         self._check_numbers()

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from sealwire.errors import CodecUnavailableError, ConfigurationError, PayloadTooLargeError
 
@@ -83,6 +83,10 @@ class Connections:
     _pools: dict[tuple[int, asyncio.AbstractEventLoop], _Pool] = field(
         default_factory=dict[tuple[int, asyncio.AbstractEventLoop], _Pool], repr=False
     )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        # Whoever has them is not pickled either, whose headers may hold a secret.
+        raise TypeError("the connections of a remote codec cannot be pickled: make another codec")
 
     async def post(
         self, url: str, headers: Mapping[bytes, bytes], body: bytes, deadline: float
@@ -226,7 +230,7 @@ def _retry_after(header: str | None) -> float:
         return float(text[:9])
     try:
         wanted = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if wanted.tzinfo is None:
         wanted = wanted.replace(tzinfo=UTC)

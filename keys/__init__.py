@@ -34,7 +34,7 @@ from .lifecycle import KeyLifecycle
 from .provider import KeyProvider, KeySet, KeyState
 from .shredding import KeyringShredder, Shredded
 from .static import StaticKeyProvider
-from .store import ErasesVersions, FileKeyringStore, KeyringStore, StoredDocument
+from .store import ErasesVersions, FileKeyringStore, KeepsFiles, KeyringStore, StoredDocument
 from .tenants import TenantKeyrings
 from .wrapped import WrappedKeyProvider
 from .wrapper import KeyWrapper, LocalKeyWrapper
@@ -52,6 +52,7 @@ __all__ = [
     "FileKeyringStore",
     "FolderKeyringStore",
     "ImportedBundle",
+    "KeepsFiles",
     "Key",
     "KeyLifecycle",
     "KeyProvider",

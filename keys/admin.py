@@ -124,7 +124,9 @@ class KeyringAdmin:
             if delay < 0:
                 raise ConfigurationError("the delay must not be negative")
             if suite is KeySuite.INTEROP:
-                raise ConfigurationError("interop keys come from other programs: import them")
+                raise ConfigurationError(
+                    "interop keys come from other programs: import them with `sealwire keys import`"
+                )
             peers = [key for key in change.keys.keys if key.suite is suite]
             young = _younger_than(if_older_than, peers, change.now)
             if young is not None:

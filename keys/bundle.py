@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -15,12 +16,14 @@ from sealwire.errors import ConfigurationError
 
 from .admin import PROPAGATION, KeyringAdmin
 from .audit import AuditOutcome
-from .document import FORMAT, Document, KeyRecord, parse
+from .document import FORMAT, Document, KeyRecord, Origin, parse
 from .editor import Change, Opened
 from .key import Key
 from .provider import KeySet
 from .wrapped import open_document
 from .wrappers import OneOrMore, Wrappers
+
+_BUNDLE: Final = Origin("the bundle", "take another copy, or `sealwire keys export` it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ async def import_bundle(
 
 
 async def _open(data: bytes, wrapper: OneOrMore, tenant: str) -> Opened:
-    document = parse(data, tenant)
-    document_key = await open_document(document, wrapper)
+    document = parse(data, tenant, _BUNDLE)
+    document_key = await open_document(document, wrapper, _BUNDLE.what)
     return Opened(document, document_key, document_key.open(document), None)
 
 

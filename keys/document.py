@@ -23,6 +23,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -39,6 +40,7 @@ from .provider import KeySet
 FORMAT: Final = "sealwire/keyring-v1"
 # What data keys of payloads are bound to begins so; a document of such a tenant would be one.
 DATA_KEYS: Final = "enveloped-v1/"
+RESTORE: Final = "restore it from your backup"
 _LABEL: Final = FORMAT.encode() + b"\x00"
 _NONCE: Final = 12  # bytes
 
@@ -72,6 +74,22 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wrapped_by: tuple[Wrapping, ...]
     keys: tuple[KeyRecord, ...]
     mac: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document comes from, as messages say it.
+
+    Args:
+        what: What it is called.
+        repair: What to do when it is damaged.
+    """
+
+    what: str = "the keyring"
+    repair: str = RESTORE
+
+
+_SOMEWHERE: Final = Origin()
 
 
 class DocumentKey:
@@ -171,8 +189,13 @@ class DocumentKey:
         return hmac.digest(self._mac, text.encode("ascii"), "sha256")
 
 
-def parse(data: bytes, tenant: str) -> Document:
+def parse(data: bytes, tenant: str, origin: Origin = _SOMEWHERE) -> Document:
     """Parse a document; its contents are not trustworthy before `DocumentKey.open`.
+
+    Args:
+        data: The bytes.
+        tenant: Whose document it must be.
+        origin: Where the bytes are from.
 
     Raises:
         ConfigurationError: This is not a keyring document, or one of another tenant; or no tenant
@@ -184,15 +207,15 @@ def parse(data: bytes, tenant: str) -> Document:
         document = msgspec.json.decode(data, type=Document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise ConfigurationError(
-            "the keyring is damaged or not one of sealwire's; beside it is a backup, *.bak"
+            f"{origin.what} is damaged or not one of sealwire's: {origin.repair}"
         ) from None
     if document.format != FORMAT:
         raise ConfigurationError(
-            f"the keyring has the format {document.format[:80]!r}, this release reads {FORMAT!r}"
+            f"{origin.what} has the format {document.format[:80]!r}, this release reads {FORMAT!r}"
         )
     if document.tenant != tenant:
         raise ConfigurationError(
-            f"the keyring belongs to the tenant {document.tenant[:80]!r}, not to {tenant!r}"
+            f"{origin.what} belongs to the tenant {document.tenant[:80]!r}, not to {tenant!r}"
         )
     return document
 
@@ -203,5 +226,6 @@ def _binding(tenant: str, key_id: str, suite: KeySuite) -> bytes:
 
 def _tampered(document: Document, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the keyring of {document.tenant!r}, version {document.version}, is not used: {why}"
+        f"the keyring of {document.tenant!r}, version {document.version}, is not used: {why}; "
+        f"{RESTORE}"
     )

@@ -16,7 +16,7 @@ from .document import Document, DocumentKey, KeyRecord, parse
 from .key import Key
 from .provider import KeySet
 from .rails import shredding
-from .store import ErasesVersions, KeyringStore
+from .store import ErasesVersions, KeyringStore, origin_of
 from .wrapped import open_document
 from .wrappers import OneOrMore
 
@@ -72,7 +72,7 @@ class Editor:
                 f"there is no keyring for {self.tenant!r}: restore it from a backup, or make the "
                 "first one with `sealwire keys init`"
             )
-        document = parse(stored.data, self.tenant)
+        document = parse(stored.data, self.tenant, origin_of(self.store, self.tenant))
         document_key = await open_document(document, self.wrapper)
         return Opened(document, document_key, document_key.open(document), stored.revision)
 

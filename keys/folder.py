@@ -31,11 +31,11 @@ class FolderKeyringStore:
 
     async def load(self, tenant: str) -> StoredDocument | None:
         """Read the tenant's file; see `KeyringStore`."""
-        return await self._file(tenant).load(tenant)
+        return await self._store(tenant).load(tenant)
 
     async def save(self, tenant: str, data: bytes, revision: str | None) -> None:
         """Replace the tenant's file; see `KeyringStore`."""
-        file = self._file(tenant)
+        file = self._store(tenant)
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
         except OSError as err:
@@ -46,10 +46,14 @@ class FolderKeyringStore:
 
     async def erase_versions(self, tenant: str) -> bool:
         """Put the present version in the place of the one before; see `ErasesVersions`."""
-        return await self._file(tenant).erase_versions(tenant)
+        return await self._store(tenant).erase_versions(tenant)
 
-    def _file(self, tenant: str) -> FileKeyringStore:
-        return FileKeyringStore(self.path / document_name(tenant))
+    def file_of(self, tenant: str) -> Path:
+        """Return the tenant's file; see `KeepsFiles`."""
+        return self.path / document_name(tenant)
+
+    def _store(self, tenant: str) -> FileKeyringStore:
+        return FileKeyringStore(self.file_of(tenant))
 
 
 def document_name(tenant: str) -> str:

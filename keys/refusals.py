@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Final
 
 from sealwire.errors import (
     KeyDestroyedError,
@@ -16,6 +18,12 @@ from sealwire.errors import (
 from .key import Key, KeySuite
 from .provider import KeySet, KeyState
 
+_NEW_KEY: Final = {
+    KeySuite.SEALED: "`sealwire keys rotate` makes a new one",
+    KeySuite.INDEX: "`sealwire keys rotate --suite blind-index` makes a new one",
+    KeySuite.INTEROP: "`sealwire keys import KEY` adds one of the other programs",
+}
+
 
 def nothing_active(tenant: str, suite: KeySuite, keys: KeySet, now: float) -> KeyLookupError:
     """Return the error that says why no key of a suite encrypts."""
@@ -23,8 +31,31 @@ def nothing_active(tenant: str, suite: KeySuite, keys: KeySet, now: float) -> Ke
         return shredded(tenant, keys.shredded_at, now)
     return KeyNotFoundError(
         f"the keyring of {tenant!r} has no active {suite} key to encrypt with: "
-        "create one, or wait until a pending one becomes active"
+        + _remedy([key for key in keys.keys if key.suite is suite], suite, now)
     )
+
+
+def _remedy(peers: Sequence[Key], suite: KeySuite, now: float) -> str:
+    """Name what brings a key that encrypts; the newest of the keys of a suite comes first."""
+    for key in reversed(peers):
+        if key.readable:
+            return (
+                f"the key {key.id!r} is pending until {_minute(key.encrypt_from)} UTC; wait, "
+                f"or `sealwire keys promote {key.id}`"
+            )
+    for key in reversed(peers):
+        if key.destroyed_at is None:
+            back = f"`sealwire keys enable {key.id}` brings a disabled one back, after a delay"
+            return f"{back}; {_NEW_KEY[suite]}"
+    for key in reversed(peers):
+        if key.destroyed_at is not None and now < key.destroyed_at and key.check_value:
+            back = f"`sealwire keys cancel-destruction {key.id}` brings one back, after a delay"
+            return f"{back}; {_NEW_KEY[suite]}"
+    return _NEW_KEY[suite]
+
+
+def _minute(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
 def unknown(key_id: str, failure: SealwireError | None) -> KeyLookupError:

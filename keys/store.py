@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from sealwire.errors import ConfigurationError
 
+from .document import RESTORE, Origin
 from .files import discard_unfinished, read_private, replace, write_new
 
 
@@ -69,6 +70,33 @@ class ErasesVersions(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A store whose documents are files, which a person can put back: a further ability."""
+
+    def file_of(self, tenant: str) -> Path:
+        """Return the file of the document; `<name>.bak` beside it is the version before."""
+        ...
+
+
+def origin_of(store: KeyringStore, tenant: str) -> Origin:
+    """Say where a document of a store is, and what of it is there to put back."""
+    if not isinstance(store, KeepsFiles):
+        return Origin()
+    file = store.file_of(tenant)
+    real = file.resolve()  # the version before is beside the file, and not beside a link to it
+    backup = real.with_name(f"{real.name}.bak")
+    older = f"; {backup} is the version before the last change" if _is_there(backup) else ""
+    return Origin(f"the keyring {file}", RESTORE + older)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # for example of a name that is too long
+        return False
+
+
 @dataclass(frozen=True)
 class FileKeyringStore:
     """One document in one file, for one tenant.
@@ -98,6 +126,10 @@ class FileKeyringStore:
                 write_new(path, data)
             else:
                 replace(path, data)
+
+    def file_of(self, tenant: str) -> Path:  # noqa: ARG002
+        """Return the file; see `KeepsFiles`."""
+        return self.path
 
     async def erase_versions(self, tenant: str) -> bool:  # noqa: ARG002
         """Put the present version in the place of the one before; see `ErasesVersions`."""

@@ -9,7 +9,7 @@ from sealwire.errors import KeyNotFoundError, KeyringNotFoundError
 from .document import Document, DocumentKey, parse
 from .key import Key
 from .provider import KeySet
-from .store import KeyringStore
+from .store import KeyringStore, origin_of
 from .wrappers import OneOrMore, Wrappers
 
 
@@ -49,7 +49,7 @@ class WrappedKeyProvider:
                 f"there is no keyring for {tenant[:80]!r} in {where}: restore it from a backup, "
                 "or make the first one with `sealwire keys init`"
             )
-        document = parse(stored.data, tenant)
+        document = parse(stored.data, tenant, origin_of(self.store, tenant))
         return (await self._wrappers.open(document)).open(document)
 
     async def get(self, key_id: str, tenant: str) -> Key:
@@ -67,6 +67,8 @@ class WrappedKeyProvider:
         """Do nothing: every call opens what it needs."""
 
 
-async def open_document(document: Document, wrapper: OneOrMore) -> DocumentKey:
-    """Unwrap the document key; see `Wrappers.open`."""
-    return await Wrappers.of(wrapper).open(document)
+async def open_document(
+    document: Document, wrapper: OneOrMore, what: str = "the keyring"
+) -> DocumentKey:
+    """Unwrap the document key of what is called so; see `Wrappers.open`."""
+    return await Wrappers.of(wrapper).open(document, what)

@@ -28,6 +28,7 @@ from .files import read_private, write_new
 from .secret import Secret
 
 _MAGIC: Final = "sealwire-key-file-v1"
+LOCAL_PREFIX: Final = "local:"
 _LABEL: Final = b"sealwire/local-wrapper-v1\x00"
 _NONCE: Final = 12  # bytes; NIST SP 800-38D, 8.2
 
@@ -94,7 +95,7 @@ class LocalKeyWrapper:
         """Return `local:` and eight bytes of a hash of the key."""
         digest = Hash(SHA256())
         digest.update(_LABEL + self._load())
-        return f"local:{digest.finalize()[:8].hex()}"
+        return f"{LOCAL_PREFIX}{digest.finalize()[:8].hex()}"
 
     async def wrap(self, key: bytes, tenant: str) -> bytes:
         """Encrypt `key`; see the module's docstring for the bytes."""
@@ -127,7 +128,9 @@ class LocalKeyWrapper:
                 "is made by `sealwire keys init` or LocalKeyWrapper.create"
             ) from None
         if key is None:
-            raise ConfigurationError(f"{self.path} is not a key file of sealwire")
+            raise ConfigurationError(
+                f"{self.path} is not a key file of sealwire: restore it from your backup"
+            )
         return key
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self, TypeAlias, TypeVar
 from sealwire.errors import ConfigurationError, KeyProviderUnavailableError, SealwireError
 
 from .document import Document, DocumentKey, Wrapping
-from .wrapper import KeyWrapper
+from .wrapper import LOCAL_PREFIX, KeyWrapper, LocalKeyWrapper
 
 T = TypeVar("T")
 OneOrMore: TypeAlias = KeyWrapper | Sequence[KeyWrapper]
@@ -50,10 +50,10 @@ class Wrappers:
         """The names of the key-encryption keys, as far as they were asked for."""
         return frozenset(self._names.values())
 
-    async def open(self, document: Document) -> DocumentKey:
+    async def open(self, document: Document, what: str = "the keyring") -> DocumentKey:
         """Unwrap the document key with the first wrapper that can; see `unwrap`."""
-        what = f"the keyring of {document.tenant!r}"
-        return await self.unwrap(document.wrapped_by, document.tenant, DocumentKey, what)
+        whose = f"{what} of {document.tenant!r}"
+        return await self.unwrap(document.wrapped_by, document.tenant, DocumentKey, whose)
 
     async def unwrap(
         self, wrapped_by: Sequence[Wrapping], tenant: str, make: Callable[[bytes], T], what: str
@@ -132,7 +132,7 @@ class Wrappers:
                 name = await self._name(position)
                 found = _under(wrapped_by, name)
             if found is None:
-                return _foreign(what, wrapped_by, name)
+                return _foreign(what, wrapped_by, name, self._wrappers[position])
             return make(await self._wrappers[position].unwrap(found.key, tenant))
         except Exception as err:  # noqa: BLE001 - whatever somebody else's wrapper raises
             return _safe(err, self._wrappers[position])
@@ -159,9 +159,23 @@ def _under(wrapped_by: Sequence[Wrapping], name: str) -> Wrapping | None:
     return next((item for item in wrapped_by if item.wrapper == name), None)
 
 
-def _foreign(what: str, wrapped_by: Sequence[Wrapping], name: str) -> ConfigurationError:
-    known = ", ".join(wrapping.wrapper for wrapping in wrapped_by)
-    return ConfigurationError(f"{what} is wrapped by {known or 'nothing'}, not by {name}")
+def _foreign(
+    what: str, wrapped_by: Sequence[Wrapping], name: str, wrapper: KeyWrapper
+) -> ConfigurationError:
+    names = [wrapping.wrapper for wrapping in wrapped_by]
+    a_key_file_opens = any(known.startswith(LOCAL_PREFIX) for known in names)
+    if isinstance(wrapper, LocalKeyWrapper) and a_key_file_opens:
+        fix = (
+            f"{wrapper.path} belongs to another keyring or bundle: restore the right one from "
+            "your backup"
+        )
+    else:
+        fix = (
+            "the configuration names another key-encryption key: check [[keyring.wrapper]], "
+            "or key_file"
+        )
+    known = ", ".join(names) or "nothing"
+    return ConfigurationError(f"{what} is wrapped by {known}, not by {name}; {fix}")
 
 
 def _combined(what: str, failures: list[SealwireError]) -> SealwireError:

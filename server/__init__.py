@@ -18,13 +18,19 @@ payload, await `keyring.ready()` before.
 
 - `POST …/encode`, `…/decode`: `Payloads` as JSON in, as many out, in the same order. Whatever
   stands before the last part of the path is ignored.
-- `POST …/download`: 404, because nothing is stored here. `GET /healthz`: whether it is alive.
+- `POST …/download`: references to external storage in, what they lead to out, decoded; all or
+  nothing. 404 without `storage`. `GET /healthz`: whether it is alive.
 
 **Who may ask.** Whoever shows the token may read everything that the codec can read. `X-Namespace`
 selects a namespace and authorizes nothing. Web pages may ask only from the listed origins. Without
 a token the server listens on loopback alone, and answers only if it is addressed as such, which
 keeps out pages that point a name of theirs at 127.0.0.1. The server speaks plain HTTP: on a
 network, put a proxy with TLS before it.
+
+**References.** What is in external storage has a reference in the history, in clear. `/decode`
+returns what it leads to, if that is quick and not too large; else, and always if the query says
+`preserveStorageRefs=true`, the reference itself. Nothing proves who wrote one. With
+`handling=strict` it is refused as any other plaintext.
 
 **Errors.** Every error is `{"error": "…"}` with the next step in it. But the UI and the command
 line show none of that, so a payload that cannot be decoded comes back as a `json/plain` payload

@@ -17,12 +17,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from sealwire.codecs import PayloadCodec
+from sealwire.codecs.payload_storage import PayloadStorage
 from sealwire.errors import ConfigurationError, PayloadError
 from sealwire.loopback import is_loopback
 from sealwire.wire import STRICT, format_payloads, parse_payloads
 
 from .auth import BearerToken
-from .intake import check_content_type, namespace_of, read_body, wants_strict
+from .intake import check_content_type, is_set, namespace_of, read_body, wants_strict
 from .origins import Origins, host_of
 from .problems import RequestError, explain
 from .transcoder import Transcoder
@@ -32,6 +33,9 @@ _log = logging.getLogger("sealwire.server")
 MAX_BODY: Final = 16 * 1024 * 1024  # bytes; four gRPC messages, the largest that Temporal accepts
 # Seconds. Temporal's command line gives up after 10 s of tries and hides why; so does the web UI.
 DEADLINE: Final = 2.0
+DOWNLOAD_DEADLINE: Final = 30.0  # seconds; for this the web UI waits, and shows that it does
+_FETCH: Final = 0.5  # of the deadline, for reading from the storage what `/decode` shows
+_KEEP_REFERENCES: Final = "preserveStorageRefs"  # the parameter of Temporal's protocol
 _METHODS: Final = {"encode": "POST", "decode": "POST", "download": "POST", "healthz": "GET"}
 _ALWAYS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -45,6 +49,8 @@ def codec_app(
     accept_namespaces: Collection[str] = (),
     max_body: int = MAX_BODY,
     deadline: float = DEADLINE,
+    storage: PayloadStorage | None = None,
+    download_deadline: float = DOWNLOAD_DEADLINE,
 ) -> Starlette:
     """Return a codec server for `codec`.
 
@@ -56,15 +62,17 @@ def codec_app(
         accept_namespaces: Other namespaces that a client may name.
         max_body: The largest request in bytes.
         deadline: Seconds until a request that has no answer yet is given up.
+        storage: Where the workers keep large payloads, so that these are shown, too.
+        download_deadline: The same as `deadline`, for downloads from there.
 
     Raises:
         ConfigurationError: An origin is none, a limit is not positive, or the codec belongs to
             another namespace.
     """
-    if max_body <= 0 or deadline <= 0:
-        raise ConfigurationError("max_body and deadline must be positive")
-    transcoder = Transcoder(codec, namespace, frozenset(accept_namespaces))
-    service = _Service(transcoder, token, Origins(origins), max_body, deadline)
+    if min(max_body, deadline, download_deadline) <= 0:
+        raise ConfigurationError("max_body and the deadlines must be positive")
+    transcoder = Transcoder(codec, namespace, frozenset(accept_namespaces), storage=storage)
+    service = _Service(transcoder, token, Origins(origins), max_body, deadline, download_deadline)
     app = Starlette(routes=[Route("/{path:path}", endpoint=service)])
     app.state.has_token = token is not None
     return app
@@ -86,6 +94,7 @@ class _Service:
     origins: Origins
     max_body: int
     deadline: float
+    download_deadline: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -124,19 +133,20 @@ class _Service:
         entry.route = segment
         if segment == "healthz":
             return _json(200, {"status": "ok"})
-        if segment == "download":
+        if segment == "download" and self.transcoder.storage is None:
             raise RequestError(404, "this codec server has no payload storage to download from")
         self._check_token(request)
         check_content_type(request)
         entry.namespace = self.transcoder.select(namespace_of(request))
+        deadline = self.download_deadline if segment == "download" else self.deadline
         try:
-            async with asyncio.timeout(self.deadline):
+            async with asyncio.timeout(deadline):
                 return await self._transcode(request, entry)
         except TimeoutError:
             raise RequestError(
                 504,
-                f"no result within {self.deadline:g} s: try again, and if that does not help, "
-                "check that the key provider answers",
+                f"no result within {deadline:g} s: try again, and if that does not help, "
+                "check that key provider and payload storage answer",
             ) from None
 
     async def _transcode(self, request: Request, entry: _Entry) -> Response:
@@ -145,21 +155,26 @@ class _Service:
         except PayloadError as err:
             raise RequestError(400, f"{err}; send what the Temporal SDKs send") from None
         entry.count = len(payloads)
-        headers: dict[str, str] = {}
-        if entry.route == "encode":
-            result = await self.transcoder.encode(payloads, entry.namespace)
-        else:
-            strict = wants_strict(request)
-            result = await self.transcoder.decode(payloads, entry.namespace, strict=strict)
-            headers = {"preference-applied": STRICT} if strict else {}
+        strict = wants_strict(request)
+        match entry.route:
+            case "encode":
+                result = await self.transcoder.encode(payloads, entry.namespace)
+            case "download":
+                result = await self.transcoder.download(payloads, entry.namespace)
+            case _:
+                seconds = 0 if is_set(request, _KEEP_REFERENCES) else _FETCH * self.deadline
+                result = await self.transcoder.decode(
+                    payloads, entry.namespace, strict=strict, fetch_for=seconds
+                )
+        headers = {"preference-applied": STRICT} if strict and entry.route == "decode" else {}
         return Response(format_payloads(result), headers=headers, media_type="application/json")
 
     def _check_caller(self, request: Request) -> None:
         if not self.origins.admits(request.headers.get("origin")):
             raise RequestError(
                 403,
-                "web pages of this origin may not use this codec server: add the address of the "
-                "web UI to its origins",
+                "web pages of this origin may not use this codec server: if it is the web UI, set "
+                "its address as `origin` in [server]",
             )
         if self.token is None and not is_loopback(host_of(request.headers.get("host"))):
             raise RequestError(

@@ -52,6 +52,11 @@ def wants_strict(request: Request) -> bool:
     return any(item.partition(";")[0].strip() == STRICT for item in preferences)
 
 
+def is_set(request: Request, parameter: str) -> bool:
+    """Tell whether a parameter of the query is `true`."""
+    return request.query_params.get(parameter, "").lower() == "true"
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """Read the body, and count it: the length that a client declares may be wrong or absent.
 

@@ -14,6 +14,7 @@ from sealwire.errors import (
     PayloadError,
     PayloadTooLargeError,
     SealwireError,
+    StorageUnavailableError,
 )
 
 _log = logging.getLogger("sealwire.server")
@@ -54,7 +55,9 @@ def request_error(err: Exception, first: int = 0) -> RequestError:
     """
     message = explain(err)
     details = _details(err, first)
-    if isinstance(err, (KeyProviderUnavailableError, CodecUnavailableError)):
+    if isinstance(
+        err, (KeyProviderUnavailableError, CodecUnavailableError, StorageUnavailableError)
+    ):
         return RequestError(503, message, {"retry-after": "1"}, details)
     if isinstance(err, PayloadTooLargeError):
         return RequestError(413, message, details=details)

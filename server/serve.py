@@ -14,6 +14,8 @@ from starlette.applications import Starlette
 from sealwire.errors import ConfigurationError
 from sealwire.loopback import is_loopback
 
+from .connection import BoundedProtocol
+
 DEFAULT_PORT: Final = 8081
 _CONNECTIONS: Final = 512  # a browser opens 6, and a command one
 _IDLE: Final = 30  # seconds until an idle connection is closed
@@ -82,6 +84,7 @@ class _EmbeddedServer(uvicorn.Server):
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,  # its lines hold the query; the application writes its own
         server_header=False,

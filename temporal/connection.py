@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,6 +17,8 @@ from sealwire.config import Config
 from sealwire.errors import ConfigurationError
 
 _TIMEOUT: Final = 20.0  # seconds until a server that does not answer is given up
+_MAX_REASON: Final = 120  # characters
+_SAID: Final = re.compile(r'(?:message|error): "([^"]+)"')
 _FIXES: Final = {
     RPCStatusCode.NOT_FOUND: "check --namespace, sealwire's configuration, and TEMPORAL_NAMESPACE",
     RPCStatusCode.PERMISSION_DENIED: "these credentials need permission to read the namespace",
@@ -48,10 +52,7 @@ async def connect(
     try:
         options = ClientConfig.load_client_connect_config(profile)
     except Exception as err:  # noqa: BLE001 - its text may quote a line with an API key
-        raise ConfigurationError(
-            "the configuration of Temporal's client cannot be used "
-            f"({type(err).__name__}): look at the variables TEMPORAL_* and temporal.toml"
-        ) from None
+        raise ConfigurationError(_unusable(profile, type(err).__name__)) from None
     target = address or options.get("target_host") or "localhost:7233"
     options["target_host"] = target
     options["namespace"] = namespace or config.namespace or options.get("namespace") or "default"
@@ -62,11 +63,38 @@ async def connect(
     except TimeoutError:
         problem = f"no answer within {_TIMEOUT:g} seconds"
     except (RuntimeError, ValueError) as err:
-        problem = str(err)[:500]
+        problem = _reason(str(err))
     raise ConfigurationError(
-        f"cannot connect to the Temporal server at {target}: {problem}; name another one with "
-        "--address or TEMPORAL_ADDRESS"
+        f"cannot connect to the Temporal server at {target}: start it, or name another one with "
+        f"--address or TEMPORAL_ADDRESS ({problem})"
     )
+
+
+def _unusable(profile: str | None, kind: str) -> str:
+    """Say why there are no options, and quote nothing of the file."""
+    name = profile or os.environ.get("TEMPORAL_PROFILE")
+    if name and _lacks(name):
+        return (
+            f"Temporal's configuration has no profile {name[:100]!r}: add it to temporal.toml, or "
+            "name another one with --profile or TEMPORAL_PROFILE"
+        )
+    return (
+        f"the configuration of Temporal's client cannot be used ({kind}): look at the variables "
+        "TEMPORAL_* and temporal.toml"
+    )
+
+
+def _lacks(profile: str) -> bool:
+    try:
+        return profile not in ClientConfig.load().profiles
+    except Exception:  # noqa: BLE001 - the file cannot be read at all
+        return False
+
+
+def _reason(text: str) -> str:
+    """Return what the SDK's native part says last, of which the rest is the way there."""
+    told = _SAID.findall(text)
+    return (told[-1] if told else text)[:_MAX_REASON]
 
 
 @asynccontextmanager

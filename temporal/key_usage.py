@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from google.protobuf.message import Message
 from temporalio.client import Client, WorkflowExecution, WorkflowHandle
@@ -25,6 +25,21 @@ _T = TypeVar("_T")
 _TOGETHER: Final = 8  # histories that are read at once: a server limits requests
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a payload was found.
+
+    Args:
+        namespace: The namespace.
+        kind: `workflow` or `schedule`.
+        id: The id of the workflow or schedule.
+    """
+
+    namespace: str
+    kind: Literal["workflow", "schedule"]
+    id: str
+
+
 @dataclass(slots=True)
 class KeyUsage:
     """What was found.
@@ -34,6 +49,7 @@ class KeyUsage:
 
     Attributes:
         payloads: How many payloads name each key.
+        examples: Where one of them is, for each key.
         read: How many runs and schedules were read.
         unread: How many were not, because there are more than the limit.
         elsewhere: Payloads that only refer to where they are stored, so that their key is not seen.
@@ -42,6 +58,7 @@ class KeyUsage:
 
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     payloads: Counter[str] = field(default_factory=Counter[str])
+    examples: dict[str, Place] = field(default_factory=dict[str, Place])
     read: int = 0
     unread: int = 0
     elsewhere: int = 0
@@ -52,16 +69,19 @@ class KeyUsage:
         """Whether a key that was not found is in no payload of what was looked at."""
         return not (self.unread or self.elsewhere or self.hidden)
 
-    def add(self, message: Message) -> None:
-        """Count the payloads in anything that a server returns."""
+    def add(self, message: Message, place: Place | None = None) -> None:
+        """Count the payloads in anything that a server returns of this workflow or schedule."""
         for _, payload in find_payloads(message):
             for item in (payload, *nested_payloads(payload)):
-                self._add(item)
+                self._add(item, place)
 
-    def _add(self, payload: Payload) -> None:
+    def _add(self, payload: Payload, place: Place | None) -> None:
         for key_id in _key_ids(payload):
             name = key_id.decode("utf-8", "replace")
-            self.payloads[self.aliases.get(name, name)] += 1
+            name = self.aliases.get(name, name)
+            self.payloads[name] += 1
+            if place is not None:
+                self.examples.setdefault(name, place)
         if payload.external_payloads and ENCRYPTION_KEY_ID not in payload.metadata:
             self.elsewhere += 1
 
@@ -103,16 +123,21 @@ async def scan_schedules(client: Client, usage: KeyUsage, limit: int) -> int:
         handle = client.get_schedule_handle(listed.id)
         description = await _present(handle.describe())
         if description is not None:
-            usage.add(description.raw_description)
+            place = Place(client.namespace, "schedule", listed.id)
+            usage.add(description.raw_description, place)
             usage.read += 1
             last[listed.id] = last_workflow(description.raw_description)
     kept = KeyUsage(usage.aliases)
     async for run in client.list_workflows(SCHEDULERS, limit=limit):
-        await _present(_read_history(client.get_workflow_handle(run.id, run_id=run.run_id), kept))
-        last.pop(scheduler_id(run.id), None)
+        of_it = scheduler_id(run.id)
+        passing = client.get_workflow_handle(run.id, run_id=run.run_id)
+        place = Place(client.namespace, "schedule", of_it)
+        await _present(_read_history(passing, kept, place))
+        last.pop(of_it, None)
     for workflow in filter(None, last.values()):
         usage.hidden += await _present(client.get_workflow_handle(workflow).describe()) is None
     usage.payloads |= kept.payloads  # the larger numbers: the arguments are there once more
+    usage.examples = kept.examples | usage.examples
     usage.elsewhere += kept.elsewhere
     return number
 
@@ -145,17 +170,18 @@ async def scan_runs(
 
 async def _read_run(client: Client, run: WorkflowExecution, usage: KeyUsage) -> None:
     handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+    place = Place(client.namespace, "workflow", run.id)
     if run.close_time is None:  # the heartbeats of running activities are in no history
         description = await _present(handle.describe())
         if description is not None:
-            usage.add(description.raw_description)
-    await _present(_read_history(handle, usage))
+            usage.add(description.raw_description, place)
+    await _present(_read_history(handle, usage, place))
     usage.read += 1
 
 
-async def _read_history(handle: WorkflowHandle[Any, Any], usage: KeyUsage) -> None:
+async def _read_history(handle: WorkflowHandle[Any, Any], usage: KeyUsage, place: Place) -> None:
     async for event in handle.fetch_history_events():
-        usage.add(event)
+        usage.add(event, place)
 
 
 async def _present(asked: Awaitable[_T]) -> _T | None:

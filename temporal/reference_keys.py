@@ -26,14 +26,14 @@ class References:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file that nobody else sees
         self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
-        self._database.execute("CREATE TABLE keys (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE keys (key BLOB PRIMARY KEY) WITHOUT ROWID")
 
     def add(self, key: str) -> None:
         """Remember a key."""
-        self._database.execute("INSERT OR IGNORE INTO keys VALUES (?)", (key,))
+        self._database.execute("INSERT OR IGNORE INTO keys VALUES (?)", (_bytes(key),))
 
     def __contains__(self, key: str) -> bool:
-        found = self._database.execute("SELECT 1 FROM keys WHERE key = ?", (key,))
+        found = self._database.execute("SELECT 1 FROM keys WHERE key = ?", (_bytes(key),))
         return found.fetchone() is not None
 
     def __len__(self) -> int:
@@ -43,6 +43,11 @@ class References:
     def close(self) -> None:
         """Forget all."""
         self._database.close()
+
+
+def _bytes(key: str) -> bytes:
+    # In a folder there may be any name.
+    return key.encode("utf-8", "surrogatepass")
 
 
 class _EarlyClaim(msgspec.Struct):

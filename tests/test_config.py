@@ -173,6 +173,14 @@ def test_an_empty_file_compresses_and_seals(tmp_path: Path) -> None:
         ("namespace = ''", "1: namespace: expected a text that is not empty"),
         ("keyring = 3", "1: keyring: expected a table, [keyring], got int 3"),
         ("[keyring]\npat = 'x'", "2: keyring.pat: unknown key; did you mean 'path'?"),
+        (
+            "[[codec]]\ntype = 'encryption'\nnamespace = 'x'",
+            "3: codec[0].namespace: unknown key; 'namespace' must stand above the first table of",
+        ),
+        (
+            "[server]\nobserver = 'x'",
+            "2: server.observer: unknown key; 'observer' must stand above",
+        ),
         ("[keyring]\npath = 1", "2: keyring.path: expected a path, got int 1"),
         ("[keyring]\n\ntenant = []", "3: keyring.tenant: expected a text, got a list"),
         ("[keyring]\nrefresh_interval = true", "keyring.refresh_interval: expected a number"),

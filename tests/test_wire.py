@@ -39,6 +39,13 @@ def test_reads_what_protobuf_writes(batch: list[Payload]) -> None:
 
 
 @given(BATCHES)
+def test_reads_the_names_of_the_proto(batch: list[Payload]) -> None:
+    """`external_payloads` and `size_bytes`, as `temporal` writes them, are as good as camelCase."""
+    text = json_format.MessageToJson(Payloads(payloads=batch), preserving_proto_field_name=True)
+    assert batch == parse_payloads(text.encode())
+
+
+@given(BATCHES)
 def test_protobuf_reads_what_it_writes(batch: list[Payload]) -> None:
     """What is written is the same message to protobuf's own parser."""
     assert Payloads(payloads=batch) == json_format.Parse(format_payloads(batch), Payloads())
@@ -95,6 +102,28 @@ def test_null_is_an_absent_field() -> None:
     assert [] == parse_payloads(b'{"payloads": null}')
     body = b'{"payloads": [{"metadata": null, "data": null, "externalPayloads": null}]}'
     assert [Payload()] == parse_payloads(body)
+    assert [Payload()] == parse_payloads(b'{"payloads": [{"external_payloads": null}]}')
+
+
+def test_reads_what_the_command_sends_of_a_stored_payload() -> None:
+    """A size is a number under the name of the proto."""
+    body = b'{"payloads":[{"data":"e30=","external_payloads":[{"size_bytes":3003160}]}]}'
+    [payload] = parse_payloads(body)
+    assert [3003160] == [details.size_bytes for details in payload.external_payloads]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"externalPayloads": [], "external_payloads": []',
+        '"externalPayloads": null, "external_payloads": []',
+        '"external_payloads": [{"sizeBytes": 1, "size_bytes": 1}]',
+    ],
+)
+def test_refuses_a_field_under_both_of_its_names(fields: str) -> None:
+    """Nobody can know which of the two is meant."""
+    with pytest.raises(PayloadError, match="both of its names"):
+        parse_payloads(f'{{"payloads": [{{{fields}}}]}}'.encode())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +178,8 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
     TEXT,
     st.sampled_from(["", "QQ", "QQ==", "QUI=", "-_-_", "+/+/", "12", "-7", "1e3"]),
 )
-NAMES = st.sampled_from(["payloads", "metadata", "data", "externalPayloads", "sizeBytes", "x"])
+CAMEL = ["payloads", "metadata", "data", "externalPayloads", "sizeBytes", "x"]
+NAMES = st.sampled_from([*CAMEL, "external_payloads", "size_bytes"])
 NEAR_MISSES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3)
 )

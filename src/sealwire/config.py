@@ -286,7 +286,7 @@ def load_config(path: str | os.PathLike[str] | None = None) -> Config:
             `sealwire.toml` in the working directory.
 
     Raises:
-        ConfigurationError: The file cannot be used; the message lists every fault in it.
+        ConfigurationError: The file cannot be used; the message lists every wrong key and value.
     """
     file = Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_NAME)
     sections = read_sections(file)

@@ -17,8 +17,9 @@ from sealwire.storage_options import StorageOptions
 from sealwire.temporal_options import TemporalOptions
 
 _DEFAULT_CHAIN: Final[list[dict[str, Any]]] = [{"type": "compression"}, {"type": "encryption"}]
+_ROOT_KEYS: Final = ("namespace", "write_plaintext", "observer")
 _SECTIONS: Final = (
-    *("namespace", "write_plaintext", "observer"),
+    *_ROOT_KEYS,
     *("keyring", "converter", "codec", "server", "storage", "temporal"),
 )
 
@@ -47,9 +48,9 @@ def read_sections(file: Path) -> dict[str, Any]:
     """Read a file into the arguments of `Config`.
 
     Raises:
-        ConfigurationError: The file cannot be used; the message lists every fault in it.
+        ConfigurationError: The file cannot be used; the message lists every wrong key and value.
     """
-    reader = TableReader(file, _PLUGS)
+    reader = TableReader(file, _PLUGS, _ROOT_KEYS)
     reader.known_keys(reader.root, _SECTIONS, "")
     namespace = reader.root.get("namespace")
     if namespace is not None and (not isinstance(namespace, str) or not namespace):

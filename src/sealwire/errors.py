@@ -28,6 +28,8 @@ plaintext, ciphertext or key material; what a program needs to react is in the a
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "CodecUnavailableError",
     "ConfigurationError",
@@ -106,6 +108,10 @@ class DecryptError(PayloadError):
             encoding=encoding,
             index=index,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied, and sent to another process, by position; here nothing has one.
+        return type(self), (), self.__dict__
 
 
 class ContextMismatchError(PayloadError):

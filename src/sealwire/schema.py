@@ -6,7 +6,7 @@ import difflib
 import re
 import tomllib
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import get_annotations
@@ -45,14 +45,21 @@ class TableReader:
     Args:
         path: The file; shown in messages, and the base of relative paths in it.
         plugs: What reads a table with a `type` into an object, by the interface of the object.
+        root_keys: The keys outside of every table; one that stands below a header is in its table.
 
     Raises:
         ConfigurationError: The file cannot be read, or is not TOML.
     """
 
-    def __init__(self, path: Path, plugs: Mapping[Any, Plug] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plugs: Mapping[Any, Plug] | None = None,
+        root_keys: Collection[str] = (),
+    ) -> None:
         self.path = path
         self.plugs = plugs or {}
+        self.root_keys = root_keys
         self.faults: list[str] = []
         self._secret: set[str] = set()  # places whose values no message may show
         try:
@@ -100,11 +107,16 @@ class TableReader:
         accepted = list(accepted)
         for key in table:
             if key not in accepted:
-                close = difflib.get_close_matches(key, accepted, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
+                hint = self._hint(key, accepted, place)
                 self.fault(
                     f"{place}{key}", f"unknown key; {hint}accepted here: {', '.join(accepted)}"
                 )
+
+    def _hint(self, key: str, accepted: Iterable[str], place: str) -> str:
+        if place and key in self.root_keys:
+            return f"{key!r} must stand above the first table of the file; "
+        close = difflib.get_close_matches(key, accepted, n=1)
+        return f"did you mean {close[0]!r}? " if close else ""
 
     def read(self, cls: Callable[..., T], table: Mapping[str, Any], place: str) -> T | None:
         """Build a dataclass from `table`.

@@ -8,8 +8,9 @@
 
 Every part may be absent, and an empty list is `{}`. Parsing follows the rules for parsers: base64
 of either alphabet, with or without padding; null for a field that is absent; a 64-bit number as
-text or as a number. It is strict in the rest, because a lenient parser would turn a damaged
-request into a good one without payloads. What is written is what Go's strict parser accepts.
+text or as a number; the names above, or those of the proto, as in `external_payloads`. It is strict
+in the rest, because a lenient parser would turn a damaged request into a good one without payloads.
+What is written is what Go's strict parser accepts.
 
 A program that must not take the description of an error for a value asks for `STRICT`.
 """
@@ -18,9 +19,10 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sealwire.errors import PayloadError
 from sealwire.payload import Payload
@@ -29,17 +31,20 @@ from sealwire.payload import Payload
 # payload. In `Preference-Applied`: that is what was done.
 STRICT: Final = "handling=strict"
 
+_T = TypeVar("_T")
 _Int64Text = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}\\Z")]
 
 
 class _DetailsIn(msgspec.Struct, forbid_unknown_fields=True):
-    sizeBytes: int | _Int64Text | None = None  # noqa: N815 - the name on the wire
+    sizeBytes: int | _Int64Text | UnsetType | None = UNSET  # noqa: N815 - the name on the wire
+    size_bytes: int | _Int64Text | UnsetType | None = UNSET
 
 
 class _PayloadIn(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, str] | None = None
     data: str | None = None
-    externalPayloads: list[_DetailsIn] | None = None  # noqa: N815 - the name on the wire
+    externalPayloads: list[_DetailsIn] | UnsetType | None = UNSET  # noqa: N815 - the name on the wire
+    external_payloads: list[_DetailsIn] | UnsetType | None = UNSET
 
 
 class _PayloadsIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -93,9 +98,19 @@ def _payload(item: _PayloadIn) -> Payload:
             metadata[name] = _bytes(text)
     if item.data:
         payload.data = _bytes(item.data)
-    for details in item.externalPayloads or ():
-        payload.external_payloads.add(size_bytes=int(details.sizeBytes or 0))
+    for details in _either(item.externalPayloads, item.external_payloads) or ():
+        size = _either(details.sizeBytes, details.size_bytes)
+        payload.external_payloads.add(size_bytes=int(size or 0))
     return payload
+
+
+def _either(one: _T | UnsetType, other: _T | UnsetType) -> _T | None:
+    """Return what stands under one of a field's two names."""
+    if one is UNSET:
+        return None if other is UNSET else other
+    if other is not UNSET:
+        raise PayloadError("the body has a field under both of its names")
+    return one
 
 
 def _bytes(text: str) -> bytes:

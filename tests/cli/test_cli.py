@@ -79,6 +79,37 @@ def test_init_keeps_a_configuration_that_is_there(tmp_path: Path) -> None:
     assert made["keyring"].endswith("secret/ring.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", 'add the line namespace = "payments" above its first table'),
+        (
+            'namespace = "billing"\n',
+            "its namespace is 'billing'; change that to namespace = \"payments\"",
+        ),
+    ],
+)
+def test_init_does_not_pass_over_a_namespace(tmp_path: Path, text: str, told: str) -> None:
+    """A configuration that is there is not changed: what to write is said, and nothing is made."""
+    file = tmp_path / "sealwire.toml"
+    file.write_text(text)
+    run = sealwire(tmp_path, "keys", "init", "--namespace", "payments")
+    assert (1, "") == (run.returncode, run.stdout)
+    assert told in run.stderr
+    assert [file] == list(tmp_path.iterdir())
+    file.write_text('namespace = "payments"\n')
+    succeed(tmp_path, "keys", "init", "--namespace", "payments")
+
+
+@pytest.mark.parametrize("namespace", ["", " "])
+def test_init_refuses_an_empty_namespace(tmp_path: Path, namespace: str) -> None:
+    """Whoever passes a variable that is not set gets no configuration without a namespace."""
+    run = sealwire(tmp_path, "keys", "init", "--namespace", namespace)
+    assert (2, "") == (run.returncode, run.stdout)
+    assert "a namespace is not empty" in run.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_rotate_adds_a_key_that_waits(tmp_path: Path) -> None:
     """A new key is pending for an hour; with --immediate it is active, and the old one reads."""
     first = succeed_json(tmp_path, "keys", "init")["key"]

@@ -41,7 +41,7 @@ namespace = "{}"
 refresh_interval = 0.1
 encrypt_grace = 0.1
 """
-JAVA_ID: Final = "an-id-that-may-be-a-key-as-in-Java's-sample"
+JAVA_ID: Final = "test-key-test-key-test-key-test!"  # of its sample: the key itself
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +261,10 @@ async def test_a_scan_with_a_limit_proves_nothing(client: Client, config: Config
     assert "possible" == key_in(found, unused)["need"]
 
 
-async def test_tables_fit_a_terminal_and_hide_foreign_ids(client: Client, config: Config) -> None:
-    """80 columns; ids of payloads that are in no keyring are counted, for they may be keys."""
+async def test_tables_fit_a_terminal_and_hide_what_may_be_a_key(
+    client: Client, config: Config
+) -> None:
+    """80 columns; of an id that may be the key itself, only the beginning is shown."""
     _, used = await ids(config)
     value = await sealed(config, used)
     value.payload.metadata["encryption-key-id"] = JAVA_ID.encode()
@@ -274,6 +276,32 @@ async def test_tables_fit_a_terminal_and_hide_foreign_ids(client: Client, config
     assert "yes: it may encrypt" in " ".join(done.stdout.split())
     assert "payloads that name a key which this keyring lacks: 1" in done.stderr
     assert JAVA_ID not in done.stdout + done.stderr
+    place = f"one in the workflow java of {client.namespace}"
+    assert f"  'test' and 28 more characters: 1 payload, {place}\n" in done.stderr
+
+
+async def test_keys_that_the_keyring_lacks_are_named(client: Client, config: Config) -> None:
+    """With the number of payloads, and a workflow or schedule that has one."""
+    _, used = await ids(config)
+    value = await sealed(config, used)
+    value.payload.metadata["encryption-key-id"] = b"2020-01-01-lost"
+    await start(client, value, "first")
+    await start(client, value, "second")
+    value.payload.metadata["encryption-key-id"] = b"2020-01-01-later"
+    await schedule(client, value)
+    await counted(client, 2)
+    while not [one async for one in await client.list_schedules()]:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.05)
+    found = await document(client, config, "--scan")
+    assert (3, 2) == (found["unknown_keys"], found["unknown_key_ids"])
+    lost, later = found["unknown"]
+    assert ("2020-01-01-lost", 2) == (lost["id"], lost["payloads"])
+    assert lost["example"]["namespace"] == client.namespace
+    assert lost["example"]["workflow"] in ("first", "second")
+    assert {"namespace": client.namespace, "schedule": "nightly"} == later["example"]
+    told = (await check(client, config, "--scan")).stderr
+    assert "2020-01-01-lost: 2 payloads, one in the workflow" in told
+    assert f"1 payload, one in the schedule nightly of {client.namespace}" in told
 
 
 async def test_several_namespaces_are_added_up(client: Client, config: Config) -> None:
@@ -314,7 +342,7 @@ async def test_without_another_namespace_it_is_that_of_temporals_tools(
         (("nobody",), "no key 'nobody': `sealwire keys list`"),
         (("--namespace", "nowhere"), "Namespace nowhere is not found; check --namespace"),
         (("--address", "127.0.0.1:{closed}"), "name another one with --address"),
-        (("--profile", "nobody"), "look at the variables TEMPORAL_* and temporal.toml"),
+        (("--profile", "nobody"), "has no profile 'nobody': add it to temporal.toml, or name"),
         (("--config", "none.toml"), "`sealwire keys init` makes one"),
     ],
 )

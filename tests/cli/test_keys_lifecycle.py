@@ -83,6 +83,26 @@ def test_a_key_is_disabled_and_enabled(tmp_path: Path, old: Key) -> None:
     assert (old.id, "decrypt-only", None) == (shown["id"], shown["state"], shown["destroyed_at"])
 
 
+def test_a_key_that_was_replaced_shows_no_time_from_which_it_encrypts(
+    tmp_path: Path, old: Key
+) -> None:
+    """It will not encrypt again, so the delay of `enable` would be taken for a warning."""
+
+    def begins(shown: str) -> list[str]:
+        rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines()]
+        return [row[4] for row in rows if old.id in row]
+
+    succeed(tmp_path, "disable", old.id)
+    assert ["-"] == begins(succeed(tmp_path, "enable", old.id))
+    assert ["-"] == begins(succeed(tmp_path, "list"))
+    listed = {key["id"]: key["encrypt_from"] for key in succeed_json(tmp_path, "list")["keys"]}
+    assert listed.pop(old.id) is None
+    assert all(listed.values())
+    new = succeed_json(tmp_path, "rotate")
+    (pending,) = (key for key in succeed_json(tmp_path, "list")["keys"] if key["id"] == new["key"])
+    assert new["encrypt_from"] == pending["encrypt_from"]
+
+
 def test_a_pending_key_is_promoted(tmp_path: Path, old: Key) -> None:
     """Not before every process knows it, unless that is asked for."""
     new = succeed_json(tmp_path, "rotate")["key"]
@@ -205,4 +225,23 @@ def test_an_index_key_is_made_apart(tmp_path: Path) -> None:
     assert {"active"} == {key["state"] for key in listed.values()}
     again = succeed_json(tmp_path, "rotate", "--suite", "blind-index", "--if-older-than", "365d")
     assert (made["key"], False) == (again["key"], again["rotated"])
-    assert "import them" in fail(tmp_path, "rotate", "--suite", "interop")
+
+
+@pytest.mark.parametrize(
+    ("suite", "told"),
+    [
+        ("interop", "`sealwire keys import` adds one"),
+        ("sealed-v2", "is not one of 'sealed-v1', 'blind-index'"),
+    ],
+)
+def test_a_suite_whose_keys_are_not_made_is_no_choice(
+    tmp_path: Path, suite: str, told: str
+) -> None:
+    """Keys of other programs are imported, and the help does not offer to make one."""
+    succeed_json(tmp_path, "init")
+    run = sealwire(tmp_path, "rotate", "--suite", suite)
+    assert (2, "") == (run.returncode, run.stdout)
+    assert told in " ".join(run.stderr.replace("│", " ").split())
+    shown = succeed(tmp_path, "rotate", "--help")
+    assert "interop" not in shown
+    assert "[sealed-v1|blind-index]" in shown

@@ -97,7 +97,10 @@ def test_a_wrapper_is_added_and_another_removed(tmp_path: Path, made: list[str])
     }
     first = configure(tmp_path, LOCAL.format("a"), name="first.toml")
     assert made == opens(alone)
-    assert "is wrapped by passphrase:safe" in fail(tmp_path, "list", "--config", first.name)
+    told = fail(tmp_path, "list", "--config", first.name)
+    assert "is wrapped by passphrase:safe" in told
+    assert "check [[keyring.wrapper]], or key_file" in told
+    assert "backup" not in told, "no key file would open it"
 
 
 def test_all_wrappers_are_exchanged_at_once(tmp_path: Path, made: list[str]) -> None:

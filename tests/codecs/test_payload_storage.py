@@ -491,6 +491,27 @@ async def test_no_link_is_followed_out_of_the_folder(tmp_path: Path) -> None:
         file.unlink()
 
 
+def test_no_link_in_the_place_of_a_folder_is_followed(tmp_path: Path) -> None:
+    """Nothing outside is read, written or deleted through it."""
+    outside = tmp_path / "outside"
+    (outside / "d").mkdir(parents=True)
+    (outside / "d" / "x").write_bytes(b"theirs")
+    store = FolderObjectStore(tmp_path / "payloads")
+    store.put("v0/ns/orders/y", b"ours")
+    (store.path / "v0" / "ns" / "evil").symlink_to(outside)
+    name = "v0/ns/evil/d/x"
+    calls: list[Callable[[], object]] = [
+        partial(store.get, name, 10),
+        partial(store.put, name, b"ours"),
+        partial(store.delete, [name]),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match="a link in the place of a folder"):
+            call()
+    assert b"theirs" == (outside / "d" / "x").read_bytes()
+    assert b"ours" == store.get("v0/ns/orders/y", 10)
+
+
 def test_a_name_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     """The store refuses it by itself, whoever calls it."""
     store = FolderObjectStore(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -369,6 +370,17 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"https://codec\.example\.com/orders") as caught:
         RemoteCodec(url)
     assert "secret" not in str(caught.value)
+
+
+def test_no_secret_leaves_the_process() -> None:
+    """Neither the token nor a header is in a pickle or in the attributes of a codec."""
+    token = RemoteCodec("http://127.0.0.1:1", token=TOKEN)
+    header = RemoteCodec("http://127.0.0.1:1", headers={"Authorization": f"Basic {TOKEN}"})
+    for codec in (token, header):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(codec)
+        assert TOKEN not in repr(codec)
+    assert TOKEN not in repr(vars(token))
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,13 @@ async def test_a_short_wait_is_respected() -> None:
         assert 1 <= loop.time() - started
 
 
-@pytest.mark.parametrize("after", ["", "soon", "-1", "1.5", "٣", "Fri, 31 Dec 1999 23:59:59 GMT"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("", "soon", "-1", "1.5", "٣", "Fri, 31 Dec 1999 23:59:59 GMT"),
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    ],
+)
 async def test_a_wait_that_is_none_is_ignored(after: str) -> None:
     """What cannot be read, or has passed, is as good as nothing."""
     step = answer(503, retry_after=after.encode().decode("latin-1"))

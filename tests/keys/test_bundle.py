@@ -84,8 +84,11 @@ async def test_only_its_own_key_opens_a_bundle(
     await admin.create()
     bundle = await export_bundle(admin, backup)
     for wrapper in (admin.wrapper, region.wrapper):
-        with pytest.raises(ConfigurationError, match="is wrapped by local:"):
+        assert isinstance(wrapper, LocalKeyWrapper)
+        with pytest.raises(ConfigurationError) as caught:
             await import_bundle(region, bundle, wrapper)
+        assert str(caught.value).startswith("the bundle of 'default' is wrapped by local:")
+        assert f"; {wrapper.path} belongs to another keyring or bundle" in str(caught.value)
     assert await region.store.load("default") is None
     assert not leaks(bundle.decode(), *roots)
 
@@ -164,7 +167,10 @@ async def test_a_bundle_belongs_to_one_tenant(
         await import_bundle(
             region, bundle.replace(b'"disabled": false', b'"disabled": true'), backup
         )
-    with pytest.raises(ConfigurationError, match="damaged or not one of sealwire's"):
+    with pytest.raises(
+        ConfigurationError,
+        match="the bundle is damaged or not one of sealwire's: take another copy",
+    ):
         await import_bundle(region, b"{}", backup)
 
 

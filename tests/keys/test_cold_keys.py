@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_a_thousand_decodes_of_one_cold_key_make_one_call(loops: int, clock: Fak
 
 
 async def test_ten_thousand_unknown_ids_are_not_ten_thousand_calls(clock: FakeClock) -> None:
-    """Twenty at one moment, and five more in each second after it, whatever payloads claim."""
+    """At most twenty at one moment, and five more for each second, whatever payloads claim."""
     genuine = await sealed_with(Key.generate("stranger"))
     provider = ScriptedKeyProvider(Key.generate("warm"))
     codec = await asyncio.to_thread(ready_codec, provider, clock)
@@ -77,4 +78,6 @@ async def test_ten_thousand_unknown_ids_are_not_ten_thousand_calls(clock: FakeCl
     for begin in range(7000, 10_000, 1000):
         clock.advance(1.0)
         calls.append(await flood(payloads[begin : begin + 1000]))
-    assert [20, 5, 5, 5] == calls
+    # Fewer, if many ids wait for one call.
+    assert all(total <= 20 + 5 * second for second, total in enumerate(accumulate(calls)))
+    assert 0 not in calls, "each second has a call for its new ids"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sealwire.errors import ConfigurationError
-from sealwire.keys import FolderKeyringStore, KeyringStore
+from sealwire.keys import FolderKeyringStore, KeyringAdmin, KeyringStore, LocalKeyWrapper
 from sealwire.testing import KeyringStoreConformance
 
 
@@ -54,3 +54,21 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert await store.load("shop") is None
     with pytest.raises(ConfigurationError, match=r"cannot make the folder .*keyrings: No such"):
         await store.save("shop", b"{}", None)
+
+
+async def test_a_damaged_file_of_a_tenant_is_named(tmp_path: Path) -> None:
+    """With the version before it, once there is one."""
+    wrapper = LocalKeyWrapper(tmp_path / "keyring.key")
+    wrapper.create()
+    admin = KeyringAdmin(FolderKeyringStore(tmp_path / "keyrings"), wrapper, "shop")
+    await admin.create()
+    file = tmp_path / "keyrings" / "shop.json"
+    for backup in ("", f"; {file}.bak is the version before the last change"):
+        whole = file.read_bytes()
+        file.write_bytes(b"{")
+        with pytest.raises(ConfigurationError) as caught:
+            await admin.keys()
+        assert str(caught.value).startswith(f"the keyring {file} is damaged")
+        assert str(caught.value).endswith(f"restore it from your backup{backup}")
+        file.write_bytes(whole)
+        await admin.rotate()

@@ -550,6 +550,33 @@ async def test_withdrawn_keys_are_refused_on_the_cached_path(
     assert 2 == provider.calls
 
 
+@pytest.mark.parametrize(
+    ("suite", "fields", "told"),
+    [
+        (KeySuite.SEALED, None, "`sealwire keys rotate` makes a new one"),
+        (KeySuite.INDEX, None, "`sealwire keys rotate --suite blind-index` makes a new one"),
+        (KeySuite.INTEROP, None, "`sealwire keys import KEY` adds one"),
+        (KeySuite.INTEROP, {"disabled": True}, "`sealwire keys enable k` brings"),
+        (KeySuite.INDEX, {"disabled": True}, "`sealwire keys enable k` brings"),
+        (KeySuite.INDEX, {"encrypt_from": 3e9}, "pending until 2065-01-24 05:20 UTC; wait, or"),
+        (KeySuite.INDEX, {"encrypt_from": 3e9}, "`sealwire keys promote k`"),
+        (KeySuite.INDEX, {"destroyed_at": 3e9}, "`sealwire keys cancel-destruction k` brings"),
+        (KeySuite.INDEX, {"destroyed_at": 1.0}, ": `sealwire keys rotate --suite blind-index`"),
+    ],
+)
+def test_without_an_active_key_the_command_that_brings_one_is_named(
+    suite: KeySuite, fields: dict[str, Any] | None, told: str, clock: FakeClock
+) -> None:
+    """By the states of the keys of the suite; those of other suites do not matter."""
+    others = [key(f"other-{item}", suite=item) for item in KeySuite if item is not suite]
+    own = [] if fields is None else [key("k", suite=suite, **fields)]
+    keyring = loaded(StaticKeyProvider(*others, *own), clock)
+    with pytest.raises(KeyNotFoundError) as caught:
+        keyring.encryption_key(suite)
+    assert f"no active {suite} key to encrypt with: " in str(caught.value)
+    assert told in str(caught.value)
+
+
 async def test_a_disabled_key_can_come_back(clock: FakeClock) -> None:
     """Disabling is reversible."""
     provider = ScriptedKeyProvider(key("k", disabled=True))

@@ -200,7 +200,7 @@ def edited(data: bytes, **changes: Any) -> bytes:
 
 
 DAMAGES: Final[dict[str, tuple[Callable[[bytes, Path], bytes], str]]] = {
-    "empty": (lambda data, place: b"", "damaged or not one of sealwire's; beside it is a backup"),
+    "empty": (lambda data, place: b"", r"damaged .*\.bak is the version before the"),
     "zeros": (lambda data, place: bytes(len(data)), "damaged or not one of sealwire's"),
     "half": (lambda data, place: data[: len(data) // 2], "damaged or not one of sealwire's"),
     "twice": (lambda data, place: data + data, "damaged or not one of sealwire's"),
@@ -214,7 +214,10 @@ DAMAGES: Final[dict[str, tuple[Callable[[bytes, Path], bytes], str]]] = {
         "belongs to the tenant 'shop', not to 'default'",
     ),
     "another keyring": (lambda data, place: other_keyring(place), "is wrapped by local:"),
-    "a raised version": (lambda data, place: edited(data, version=99), "is not used"),
+    "a raised version": (
+        lambda data, place: edited(data, version=99),
+        "is not used: .* restore it from",
+    ),
     "without its newest key": (
         lambda data, place: edited(data, keys=json.loads(data)["keys"][:1]),
         "is not used",

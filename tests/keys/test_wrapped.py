@@ -311,13 +311,15 @@ def test_a_document_of_another_tenant_is_refused(text: bytes, wrapper: LocalKeyW
 
 
 def test_the_key_file_of_another_keyring_opens_nothing(text: bytes, tmp_path: Path) -> None:
-    """The message names both key-encryption keys; a forged name does not help."""
+    """The message names both and the file to restore; a forged name does not help."""
     stranger = LocalKeyWrapper(tmp_path / "other.key")
     stranger.create()
     name = asyncio.run(stranger.name())
     document: Json = json.loads(text)
     real = document["wrapped_by"][0]["wrapper"]
-    assert f"is wrapped by {real}, not by {name}" in rejected(text, stranger)
+    told = rejected(text, stranger)
+    assert f"is wrapped by {real}, not by {name}; {stranger.path} belongs to another" in told
+    assert "restore the right one from your backup" in told
     document["wrapped_by"][0]["wrapper"] = name
     forged = json.dumps(document).encode()
     assert "does not open this keyring" in rejected(forged, stranger)
@@ -532,7 +534,7 @@ async def test_a_malformed_key_file_is_refused(
     wrapper.path.write_bytes(contents)
     wrapper.path.chmod(0o600)
     with pytest.raises(
-        ConfigurationError, match=r"bad\.key is not a key file of sealwire"
+        ConfigurationError, match=r"bad\.key is not a key file of sealwire: restore it from your"
     ) as caught:
         await wrapper.name()
     assert not leaks(caught.value.with_traceback(caught.tb.tb_next), ROOT)
@@ -553,3 +555,41 @@ async def test_the_spaces_around_a_key_do_not_matter(wrapper: LocalKeyWrapper) -
     name = await wrapper.name()
     wrapper.path.write_bytes(b"\n " + wrapper.path.read_bytes().strip() + b"\r\n")
     assert name == await wrapper.name()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_damaged_file_is_named_and_a_backup_only_where_there_is_one(
+    linked: bool, admin: KeyringAdmin, store: FileKeyringStore
+) -> None:
+    """Before the first change there is none; it is beside the file, and not beside a link to it."""
+    await admin.create()
+    real = store.path
+    if linked:
+        real = store.path.parent / "elsewhere" / "ring.json"
+        real.parent.mkdir()
+        store.path.rename(real)
+        store.path.symlink_to(real)
+    begin = f"the keyring {store.path} is damaged or not one of sealwire's: "
+
+    async def told() -> str:
+        whole = real.read_bytes()
+        real.write_bytes(whole[:-5])
+        messages: set[str] = set()
+        for load in (admin.keys(), WrappedKeyProvider(store, admin.wrapper).snapshot("default")):
+            with pytest.raises(ConfigurationError) as caught:
+                await load
+            messages.add(str(caught.value))
+        real.write_bytes(whole)
+        return messages.pop()
+
+    assert f"{begin}restore it from your backup" == await told()
+    await admin.rotate()
+    older = f"{real}.bak is the version before the last change"
+    assert f"{begin}restore it from your backup; {older}" == await told()
+
+
+async def test_a_store_without_files_promises_no_backup(wrapper: LocalKeyWrapper) -> None:
+    """Nobody knows what it keeps."""
+    with pytest.raises(ConfigurationError, match="the keyring is damaged") as caught:
+        await WrappedKeyProvider(MemoryStore(b"{"), wrapper).snapshot("default")
+    assert str(caught.value).endswith("sealwire's: restore it from your backup")

@@ -232,6 +232,7 @@ async def test_a_foreign_page_is_refused(
     """Another origin gets 403 and no permission to read even that."""
     response = await client.request(method, path, content="{}", headers={"Origin": origin})
     assert 403 == response.status_code
+    assert "`origin` in [server]" in response.json()["error"]
     assert "access-control-allow-origin" not in response.headers
     assert "Origin" == response.headers["vary"]
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -164,3 +166,29 @@ def test_serves_until_it_is_told_to_stop(number: signal.Signals, status: int, re
             guard.cancel()
             process.kill()
     assert (status, rest, "") == (process.returncode, output, errors)
+
+
+def test_the_command_serves_the_storage(tmp_path: Path) -> None:
+    """`sealwire serve` downloads from the section `[storage]`, and is 404 without one."""
+    command = [sys.executable, "-m", "sealwire"]
+    subprocess.run([*command, "keys", "init"], cwd=tmp_path, check=True, capture_output=True)
+    config = tmp_path / "sealwire.toml"
+    plain = config.read_text(encoding="utf-8") if config.exists() else ""
+    statuses: list[int] = []
+    for text in (plain, plain + '\n[storage]\nfolder = "payloads"\n'):
+        config.write_text(text, encoding="utf-8")
+        statuses.append(_download_status([*command, "serve", "--no-auth", "--port", "0"], tmp_path))
+    assert [404, 200] == statuses
+
+
+def _download_status(command: Sequence[str], folder: Path) -> int:
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        guard = threading.Timer(20, process.kill)
+        guard.start()
+        try:
+            assert process.stderr is not None
+            [url] = re.findall(r"http://127\.0\.0\.1:\d+", process.stderr.readline())[:1]
+            return httpx2.post(f"{url}/download", json={}, trust_env=False).status_code
+        finally:
+            guard.cancel()
+            process.kill()

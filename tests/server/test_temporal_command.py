@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx2
 import pytest
+import pytest_asyncio
 from google.protobuf import json_format
+from temporalio.client import Client
+from temporalio.converter import DataConverter
 
+from sealwire.codecs import CodecChain
+from sealwire.codecs.object_folder import FolderObjectStore
+from sealwire.codecs.payload_storage import PayloadStorage
 from sealwire.payload import Payload, Payloads
+from sealwire.server import BearerToken, codec_app, running
+from sealwire.temporal import external_storage
 from sealwire.testing.devserver import temporal_binary
 
 MARKER = "marker-in-the-clear"
@@ -56,6 +67,37 @@ def decoding(raw: Command, url: str, token: str) -> Command:
     """The command with the codec server."""
     codec = ("--codec-endpoint", f"{url}/", "--codec-auth", f"Bearer {token}")
     return Command(raw.address, raw.home, codec)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> PayloadStorage:
+    return PayloadStorage(FolderObjectStore(tmp_path / "payloads"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def following(
+    raw: Command, codec: CodecChain, token: str, storage: PayloadStorage
+) -> AsyncGenerator[Command]:
+    """The command with a codec server that has the storage."""
+    app = codec_app(codec, token=BearerToken(token), namespace="default", storage=storage)
+    async with running(app) as url:
+        options = ("--codec-endpoint", url, "--codec-auth", f"Bearer {token}")
+        yield Command(raw.address, raw.home, options)
+
+
+async def start_with_a_large_payload(
+    address: str, codec: CodecChain, storage: PayloadStorage, workflow_id: str
+) -> str:
+    """Start a workflow whose first argument goes into the storage; return that argument."""
+    converter = replace(
+        DataConverter.default,
+        payload_codec=cast("Any", codec),
+        external_storage=external_storage(storage, namespace="default"),
+    )
+    client = await Client.connect(address, data_converter=converter)
+    large = os.urandom(300_000).hex() + MARKER
+    await client.start_workflow("Greet", args=[large, 2], id=workflow_id, task_queue="none")
+    return large
 
 
 async def show(command: Command, workflow_id: str) -> list[dict[str, Any]]:
@@ -112,3 +154,36 @@ async def test_the_command_shows_the_error_in_place_of_plaintext(
     )
     [shown] = payloads_of(await show(decoding, "served-plain"))
     assert "UnencryptedPayloadError" == json.loads(shown.data)["type"]
+
+
+async def test_the_command_shows_a_workflow_with_a_stored_payload(
+    raw: Command, decoding: Command, codec: CodecChain, storage: PayloadStorage
+) -> None:
+    """Without the storage, the reference is shown as it is, and all the rest decoded."""
+    await start_with_a_large_payload(raw.address, codec, storage, "served-large")
+    [stored, _] = payloads_of(await show(raw, "served-large"))
+    [reference, number] = payloads_of(await show(decoding, "served-large"))
+    assert (stored, b"2") == (reference, number.data)
+    assert {"driverName", "claimData"} == set(json.loads(reference.data))
+
+
+async def test_the_command_shows_a_stored_payload(
+    raw: Command, following: Command, codec: CodecChain, storage: PayloadStorage
+) -> None:
+    """A codec server with the storage brings what a reference leads to."""
+    large = await start_with_a_large_payload(raw.address, codec, storage, "served-followed")
+    shown = payloads_of(await show(following, "served-followed"))
+    assert [large, 2] == [json.loads(payload.data) for payload in shown]
+
+
+async def test_what_the_command_prints_can_be_downloaded(
+    raw: Command, codec: CodecChain, storage: PayloadStorage
+) -> None:
+    """A reference out of the printed history is what `/download` takes."""
+    large = await start_with_a_large_payload(raw.address, codec, storage, "served-printed")
+    [started, *_] = await show(raw, "served-printed")
+    [reference, _] = started["workflowExecutionStartedEventAttributes"]["input"]["payloads"]
+    app = codec_app(codec, token=None, namespace="default", storage=storage)
+    async with running(app) as url, httpx2.AsyncClient() as client:
+        response = await client.post(f"{url}/download", json={"payloads": [reference]})
+    assert large == json.loads(base64.b64decode(response.json()["payloads"][0]["data"]))

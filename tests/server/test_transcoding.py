@@ -28,6 +28,7 @@ from sealwire.errors import (
 from sealwire.keys import Key, Keyring, KeySet, StaticKeyProvider
 from sealwire.payload import Payload
 from sealwire.server import codec_app, running
+from sealwire.server.problems import RequestError
 from sealwire.server.transcoder import Transcoder
 from sealwire.wire import format_payloads, parse_payloads
 
@@ -359,3 +360,27 @@ async def test_plaintext_passes_where_the_policy_is_open(keyring: Keyring) -> No
     sealed = await codec.encode([PLAIN])
     response = await ask(codec, "/decode", [PLAIN, *sealed])
     assert [PLAIN, PLAIN] == parse_payloads(response.content)
+
+
+async def test_payloads_that_grow_are_looked_at_one_by_one() -> None:
+    """Of many small ones that become large, no more are decoded than there is room for."""
+
+    class Growing:
+        decoded = 0
+
+        async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+            return list(payloads)
+
+        async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+            self.decoded += len(payloads)
+            return [Payload(data=item.data * 100) for item in payloads]
+
+    growing = Growing()
+    small, large = Payload(data=bytes(1_000)), Payload(data=bytes(40_000))
+    server = Transcoder(growing, max_answer=9_000_000)
+    assert 40 == len(await server.decode([small] * 40, None))
+    assert 3 == len(await server.decode([small, large, large], None))
+    growing.decoded = 0
+    with pytest.raises(RequestError, match="ask for fewer"):
+        await server.decode([large] * 16, None)
+    assert 3 == growing.decoded

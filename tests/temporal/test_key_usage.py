@@ -9,7 +9,7 @@ from temporalio.api.failure.v1 import Failure
 from sealwire.keys import Key, Keyring, KeyringWrapper, StaticKeyProvider
 from sealwire.keys.data_key import pack_wraps
 from sealwire.keys.document import Wrapping
-from sealwire.temporal.key_usage import KeyUsage
+from sealwire.temporal.key_usage import KeyUsage, Place
 
 
 def payload(**metadata: bytes) -> Payload:
@@ -23,6 +23,15 @@ def test_payloads_are_counted_by_the_key_that_they_name() -> None:
     usage.add(Payloads(payloads=[*named, payload(encoding=b"json/plain")]))
     assert {"a": 2, "theirs": 1, "\ufffd": 1} == usage.payloads
     assert usage.is_complete
+
+
+def test_the_first_place_of_a_key_is_an_example() -> None:
+    """Under the id that the payloads are counted by."""
+    usage = KeyUsage({"test": "theirs"})
+    first, second = (Place("orders", "workflow", name) for name in ("first", "second"))
+    usage.add(Payloads(payloads=[payload(encryption_key_id=b"test")]), first)
+    usage.add(Payloads(payloads=[payload(encryption_key_id=b"test")]), second)
+    assert ({"theirs": first}, {"theirs": 2}) == (usage.examples, usage.payloads)
 
 
 def test_a_payload_that_is_stored_elsewhere_leaves_a_doubt() -> None:

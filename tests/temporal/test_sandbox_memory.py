@@ -114,6 +114,7 @@ async def test_typed_arguments_leave_nothing_behind(
         task_queue=unique,
         workflows=[workflow],
         activities=[models.pack],
+        max_concurrent_workflow_tasks=AT_ONCE,  # else new threads come for a long time
         workflow_failure_exception_types=[Exception],  # else a fault is tried again for ever
     ):
         before, middle, end = await use_twice(run_one)
@@ -135,7 +136,13 @@ async def test_the_default_converter_leaves_no_less(temporal_server: str, unique
         text = await client.execute_workflow(Untyped.run, name, id=name, task_queue=unique)
         assert name == text
 
-    async with Worker(client, task_queue=unique, workflows=[Untyped], workflow_runner=runner):
+    async with Worker(
+        client,
+        task_queue=unique,
+        workflows=[Untyped],
+        workflow_runner=runner,
+        max_concurrent_workflow_tasks=AT_ONCE,
+    ):
         before, middle, end = await use_twice(run_one)
     assert middle.models <= before.models
     assert end.models <= before.models

@@ -572,12 +572,13 @@ async def test_objects_of_others_are_left_alone(stored: Stored) -> None:
     """Those of other namespaces, and those that no driver has named."""
     assert stored.config.storage is not None
     objects = stored.config.storage.objects()
-    others = [f"v0/ns/other/d/sha256/{'0' * 64}", "v0/ns/default/notes.txt", "readme"]
+    notes = ["v0/ns/default/notes.txt", "v0/ns/default/no \udcff utf-8"]
+    others = [f"v0/ns/other/d/sha256/{'0' * 64}", *notes, "readme"]
     for name in others:
         objects.put(name, b"x")
     age(stored.config, 100)
     found = (await stored.collect(delete=True)).sweep
-    assert (2, 1) == (found.deleted, found.unknown.objects)
+    assert (2, 2) == (found.deleted, found.unknown.objects)
     assert all(objects.get(name, 10) for name in others)
 
 
