@@ -37,10 +37,10 @@ async def start(stage: Stage, unique: str) -> Handle:
     )
 
 
-async def listed(stage: Stage, unique: str) -> WorkflowExecution:
-    """The workflow as visibility has it, once it is there."""
+async def listed(stage: Stage, unique: str, condition: str = "") -> WorkflowExecution:
+    """The workflow as visibility has it, once it is there; the control's are on the same server."""
     while True:
-        async for found in stage.client.list_workflows(f"WorkflowId = '{unique}'"):
+        async for found in stage.client.list_workflows(f"WorkflowId = '{unique}' {condition}"):
             return found
 
 
@@ -84,5 +84,5 @@ async def test_search_attributes(stage: Stage, unique: str) -> None:
     handle = await start(stage, unique)
     await handle.signal(app.Annotated.end)
     await handle.result()
-    async for found in stage.client.list_workflows("Ticket = 'MARKER-second-ticket'"):
-        assert found.typed_search_attributes[app.TICKET] == "MARKER-second-ticket"
+    found = await listed(stage, unique, "AND Ticket = 'MARKER-second-ticket'")
+    assert "MARKER-second-ticket" == found.typed_search_attributes[app.TICKET]
