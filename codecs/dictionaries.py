@@ -148,10 +148,7 @@ class Dictionaries:
         return view
 
     def _is_due(self) -> bool:
-        view = self._loaded()
-        if view.loaded <= self._clock() < view.refresh_at:
-            return False
-        return not self._refresher.backing_off
+        return not (self._loaded().is_fresh(self._clock()) or self._refresher.backing_off)
 
     def _is_unready(self) -> bool:
         return not self.is_ready

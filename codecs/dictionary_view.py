@@ -65,19 +65,28 @@ class DictionaryView:
         contents = _contents(found, known)
         schedule = [(header.write_from, contents[header.id]) for header in _writers(found)]
         readable = {**known, **contents}
-        return cls(
+        view = cls(
             version,
             loaded,
             refresh_at,
             schedule,
             readable,
             _withdrawn(found, readable),
-            _window(schedule, refresh_at, now),
+            Window(now, now, None),
         )
+        view.move(now)
+        return view
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether no refresh is due. It is when the clock shows a time before the answer."""
+        return self.loaded <= now < self.refresh_at
 
     def move(self, now: float) -> None:
         """Put the window where `now` is."""
-        self.window = _window(self.schedule, self.refresh_at, now)
+        begun = [content for begin, content in self.schedule if begin <= now]
+        to_come = [begin for begin, _ in self.schedule if begin > now]
+        until = self.refresh_at if self.is_fresh(now) else now + _RECHECK
+        self.window = Window(now, min([until, *to_come]), begun[-1] if begun else None)
 
 
 def writer_of(found: Sequence[Dictionary], now: float) -> int | None:
@@ -119,15 +128,3 @@ def _withdrawn(found: Sequence[Dictionary], readable: Mapping[int, object]) -> d
     for dictionary_id, why in withdrawn.items():
         _log.warning("the compression dictionary %d does not open: %s", dictionary_id, why)
     return withdrawn
-
-
-def _window(
-    schedule: Sequence[tuple[float, zstandard.ZstdCompressionDict]], refresh_at: float, now: float
-) -> Window:
-    begun = [content for begin, content in schedule if begin <= now]
-    to_come = [begin for begin, _ in schedule if begin > now]
-    return Window(
-        since=now,
-        until=min([refresh_at if refresh_at > now else now + _RECHECK, *to_come]),
-        writer=begun[-1] if begun else None,
-    )

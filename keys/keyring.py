@@ -18,6 +18,7 @@ from sealwire.errors import (
 )
 
 from .key import KEY_ID, Key, KeySuite
+from .moment import Moment
 from .provider import KeyProvider, KeySet
 from .refresher import Refresher, detached, wait, wait_sync
 from .refusals import nothing_active, unknown, withdrawn
@@ -100,8 +101,10 @@ class Keyring:
             KeyDestroyedError: All keys were destroyed.
             KeyProviderUnavailableError: The keys are not loaded, or were confirmed too long ago.
         """
-        window = self.window() or self._current(self.encrypt_grace).window
-        key = window.primaries.get(suite)
+        window = self.window()
+        key = window.primaries.get(suite) if window else None
+        if key is None:
+            key = self._current(self.encrypt_grace).window.primaries.get(suite)
         if key is None:
             raise nothing_active(self.tenant, suite, self._loaded().keys, self._clock())
         return key
@@ -145,7 +148,7 @@ class Keyring:
         if view is None:
             return False
         now = self._clock()
-        if view.loaded <= now < view.loaded + 2 * self.refresh_interval:
+        if 0 <= now - view.loaded.wall < 2 * self.refresh_interval:
             return True
         return self._refresher.backing_off
 
@@ -203,24 +206,19 @@ class Keyring:
     def _current(self, grace: float) -> View:
         view = self._loaded()
         now = self._clock()
-        window = view.window
-        if window.since <= now < window.until:
-            return view
         if self._is_due():
             self._refresher.start(self._is_due)
-        if now - view.loaded >= grace:
+        age = view.loaded.age(now)
+        if age >= grace:
             raise KeyProviderUnavailableError(
-                f"the keys of {self.tenant!r} were last confirmed {now - view.loaded:.0f} s ago, "
+                f"the keys of {self.tenant!r} were last confirmed {age:.0f} s ago, "
                 f"and {type(self.provider).__name__} does not answer"
             )
-        view.move(now)
+        view.move(now, encrypts=age < self.encrypt_grace)
         return view
 
     def _is_due(self) -> bool:
-        view = self._loaded()
-        if view.loaded <= self._clock() < view.refresh_at:
-            return False
-        return not self._refresher.backing_off
+        return not (self._loaded().is_fresh(self._clock()) or self._refresher.backing_off)
 
     def _is_unready(self) -> bool:
         return not self.is_ready
@@ -268,11 +266,15 @@ class Keyring:
 
     async def _refresh(self) -> None:
         wanted, self._wanted = self._wanted, None
-        asked = self._clock()
+        before = self._view
+        asked = Moment.at(self._clock())
         keys = await self._ask(wanted)
-        check_successor(self.tenant, self._view, keys)
+        if self._view is not before:
+            return  # this answer took so long that nobody waited for it, and there is a newer one
+        check_successor(self.tenant, before, keys)
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
-        self._view = View.of(keys, asked, asked + self.refresh_interval * jitter, self._clock())
+        refresh_at = asked.wall + self.refresh_interval * jitter
+        self._view = View.of(keys, asked, refresh_at, self._clock())
         if wanted is not None:
             found = self.knows(wanted)
             self._unknown.answered(wanted, found=found)

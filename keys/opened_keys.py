@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .data_key import DataKey
+from .moment import Moment
 
 _RECHECK: Final = 60.0  # seconds until an outage is looked at again
 
@@ -17,7 +18,8 @@ class OpenedKey:
 
     Args:
         key: The key.
-        confirmed: When its wrap was opened last, in seconds since 1970.
+        confirmed: When its wrap was opened last.
+        since: From when it is used without a question, in seconds since 1970.
         ask_at: When it has to be opened again.
         used: When it was last asked for.
         proven: Whether an authentic payload was read with it. Anybody can put the wrap of a good
@@ -25,7 +27,8 @@ class OpenedKey:
     """
 
     key: DataKey
-    confirmed: float
+    confirmed: Moment
+    since: float
     ask_at: float
     used: float
     proven: bool = False
@@ -57,7 +60,7 @@ class OpenedKeys:
         if opened is None:
             return None
         now = self._clock()
-        if not opened.confirmed <= now < opened.ask_at:
+        if not opened.since <= now < opened.ask_at:
             return None
         opened.used = now
         return opened
@@ -70,14 +73,18 @@ class OpenedKeys:
     def outlives_outage(self, wraps: bytes) -> bool:
         """Tell whether a key is here that may be used while nobody can be asked."""
         opened = self._keys.get(wraps)
-        return opened is not None and 0 <= self._clock() - opened.confirmed < self._grace
+        return opened is not None and opened.confirmed.age(self._clock()) < self._grace
 
     def prolong(self, wraps: bytes) -> OpenedKey | None:
         """Go on with an old key for a minute, or until its grace is over."""
         opened = self._keys.get(wraps)
         if opened is None or not self.outlives_outage(wraps):
             return None
-        opened.ask_at = min(self._clock() + _RECHECK, opened.confirmed + self._grace)
+        now = self._clock()
+        if now < opened.confirmed.wall:  # the clock was set back: count on from here
+            opened.confirmed = opened.confirmed.moved(now)
+        opened.ask_at = min(now + _RECHECK, opened.confirmed.wall + self._grace)
+        opened.since = now
         return opened
 
     def put(self, wraps: bytes, key: DataKey, *, proven: bool = False) -> None:
@@ -86,7 +93,7 @@ class OpenedKeys:
         if wraps not in self._keys and len(self._keys) >= self._size:
             self._evict()
         proven = proven or self.is_proven(wraps)
-        self._keys[wraps] = OpenedKey(key, now, now + self._lifetime, now, proven)
+        self._keys[wraps] = OpenedKey(key, Moment.at(now), now, now + self._lifetime, now, proven)
 
     def drop(self, wraps: bytes) -> None:
         """Forget a key."""

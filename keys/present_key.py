@@ -12,6 +12,7 @@ from typing import Any, Final
 from sealwire.errors import KeyProviderUnavailableError, SealwireError
 
 from .data_key import DataKey
+from .moment import Moment
 from .refresher import Refresher, detached
 
 _AHEAD: Final = (0.8, 0.9)  # of the lifetime; random, so that a fleet does not renew at once
@@ -29,7 +30,7 @@ class WrappedKey:
 @dataclass(slots=True)
 class _Made:
     wrapped: WrappedKey
-    when: float
+    when: Moment
     renew_at: float
     messages: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -79,7 +80,7 @@ class PresentKey:
             )
         now = self._clock()
         used_up = next(made.messages) > self._max_messages
-        if used_up or not made.when <= now < made.renew_at:
+        if used_up or not made.when.wall <= now < made.renew_at:
             self._start_renewal(made, now)
         return made.wrapped
 
@@ -89,7 +90,7 @@ class PresentKey:
         made = self._made
         if made is None:
             return False
-        if made.when <= self._clock() < made.when + self._lifetime:
+        if 0 <= self._clock() - made.when.wall < self._lifetime:
             return True
         return self._refresher.backing_off
 
@@ -115,17 +116,19 @@ class PresentKey:
     def _start_renewal(self, made: _Made, now: float) -> None:
         if not self._refresher.backing_off:
             self._refresher.start(lambda: self._made is made)
+        if now < made.when.wall:  # the clock was set back: count on from here, and stay overdue
+            made.when, made.renew_at = made.when.moved(now), now
         if self._is_over(made, now):
             raise KeyProviderUnavailableError(
-                f"the data key is {now - made.when:.0f} s old, and no new one can be wrapped: "
+                f"the data key is {made.when.age(now):.0f} s old, and no new one can be wrapped: "
                 f"{self._refresher.failure or 'the key-encryption keys do not answer'}"
             )
 
     def _is_over(self, made: _Made, now: float) -> bool:
-        return now - made.when >= self._lifetime + self._grace
+        return made.when.age(now) >= self._lifetime + self._grace
 
     async def _renew(self) -> None:
-        when = self._clock()
+        when = Moment.at(self._clock())
         wrapped = await self._make()
         share = random.uniform(*_AHEAD)  # noqa: S311 - not a secret
-        self._made = _Made(wrapped, when, when + self._lifetime * share)
+        self._made = _Made(wrapped, when, when.wall + self._lifetime * share)

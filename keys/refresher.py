@@ -2,7 +2,8 @@
 
 Each call runs in a short-lived thread with an event loop of its own. So it blocks no caller's
 loop, everybody who waits shares it, and a process that forks has no connection, task or loop to
-repair.
+repair. A second thread watches the first, and leaves it behind when it does not end in time: a
+provider may block its loop, or have a thread that its loop waits for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _log = logging.getLogger("sealwire.keys")
 _FIRST_RETRY: Final = 1.0  # seconds before a provider that failed is asked again; doubles
 _LAST_RETRY: Final = 60.0
 _TIMEOUT: Final = 30.0  # seconds a provider may take to answer
+_CLEANUP: Final = 1.0  # seconds more that it may take to end
+_NAME: Final = "sealwire-keys"  # of the threads
 
 
 class Refresher:
@@ -56,14 +59,16 @@ class Refresher:
         self._lock = threading.Lock()
         self._running: Future[None] | None = None
         self._failures = 0
-        self._retry_at = 0.0
+        self._failed_at = 0.0
+        self._delay = 0.0
         self.failure: SealwireError | None = None
         self._pid = os.getpid()  # last: who sees this process here also sees its lock
 
     @property
     def backing_off(self) -> bool:
         """Whether the last run failed so recently that another one is not worth it."""
-        return self.failure is not None and self._clock() < self._retry_at
+        # A clock that was set back shows nothing of how long ago that was: then one tries again.
+        return self.failure is not None and 0 <= self._clock() - self._failed_at < self._delay
 
     def start(self, may_start: Callable[[], bool] = lambda: True) -> tuple[Future[None], bool]:
         """Return the run that is under way, or start one if `may_start` agrees.
@@ -81,9 +86,8 @@ class Refresher:
                 done.set_result(None)
                 return done, True
             self._running = done
-        name = "sealwire-keys"
         try:
-            threading.Thread(target=self._run, args=(done,), name=name, daemon=True).start()
+            _thread(self._run, done).start()
         except RuntimeError as err:  # no more threads, or the interpreter is winding down
             self._failed(err)
             done.set_result(None)
@@ -91,19 +95,56 @@ class Refresher:
 
     def _run(self, done: Future[None]) -> None:
         try:
-            asyncio.run(asyncio.wait_for(self._refresh(), _TIMEOUT))
-            self.failure, self._failures = None, 0
-        except BaseException as err:  # noqa: BLE001 - also CancelledError, of a provider's own tasks
-            self._failed(err)
+            failure = _outcome(self._refresh)
+            if failure is None:
+                self.failure, self._failures = None, 0
+            else:
+                self._failed(failure)
         finally:
             done.set_result(None)
 
     def _failed(self, err: BaseException) -> None:
-        delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
+        self._delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
         self._failures += 1
-        self._retry_at = self._clock() + delay
+        self._failed_at = self._clock()
         self.failure = self._explain(err)
         _log.warning("cannot %s: %s", self._what, self.failure)
+
+
+def _outcome(refresh: Callable[[], Coroutine[Any, Any, None]]) -> BaseException | None:
+    """Run `refresh` in a thread and return what it raised, or None; in time, whatever it does."""
+    outcome: Future[BaseException | None] = Future()
+    worker = _thread(_work, refresh, outcome)
+    try:
+        worker.start()
+        failure = outcome.result(_TIMEOUT + _CLEANUP)
+        worker.join(_CLEANUP)
+    except (RuntimeError, TimeoutError) as err:  # no more threads, or it hangs
+        return err
+    return failure
+
+
+def _work(
+    refresh: Callable[[], Coroutine[Any, Any, None]], outcome: Future[BaseException | None]
+) -> None:
+    async def attempt() -> None:
+        try:
+            await asyncio.wait_for(refresh(), _TIMEOUT)
+        except BaseException as err:  # noqa: BLE001 - also CancelledError, of a provider's own tasks
+            outcome.set_result(err)
+        else:
+            outcome.set_result(None)
+
+    # The outcome is known before the loop ends: it waits for the threads that the provider left.
+    try:
+        asyncio.run(attempt())
+    except BaseException as err:  # noqa: BLE001 - what ends a loop, such as SystemExit
+        if not outcome.done():
+            outcome.set_result(err)
+
+
+def _thread(target: Callable[..., None], *args: object) -> threading.Thread:
+    return threading.Thread(target=target, args=args, name=_NAME, daemon=True)
 
 
 async def wait(run: Future[None], timeout: float | None = None) -> None:  # noqa: ASYNC109

@@ -59,8 +59,9 @@ class UnknownKeys:
 
     def is_left_alone(self, key_id: str) -> bool:
         """Tell whether `key_id` was asked for in vain, too short a time ago."""
-        until, _ = self._delays.get(key_id, (0.0, 0.0))
-        return self._clock() < until
+        answered, delay = self._delays.get(key_id, (0.0, 0.0))
+        # A clock that was set back does not make it longer.
+        return 0 <= self._clock() - answered < delay
 
     def may_ask(self, key_id: str) -> bool:
         """Take a token for `key_id`, if it is not to be left alone for now."""
@@ -72,6 +73,6 @@ class UnknownKeys:
         if found:
             return
         delay = min(_LAST_DELAY, delay * 2) or _FIRST_DELAY
-        self._delays[key_id] = (self._clock() + delay, delay)
+        self._delays[key_id] = (self._clock(), delay)
         if len(self._delays) > _REMEMBERED:
             self._delays.popitem(last=False)

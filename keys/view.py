@@ -9,6 +9,7 @@ from typing import Final, Self
 from sealwire.errors import ConfigurationError
 
 from .key import Key, KeySuite
+from .moment import Moment
 from .provider import KeySet
 
 _RECHECK: Final = 1.0  # seconds until an overdue view is looked at again
@@ -21,7 +22,7 @@ class Window:
     Args:
         since: In seconds since 1970.
         until: In seconds since 1970.
-        primaries: The keys that encrypt.
+        primaries: The keys that encrypt; none when these were confirmed too long ago for that.
         readable: The keys that decrypt, by id.
     """
 
@@ -40,27 +41,37 @@ class View:
     """
 
     keys: KeySet
-    loaded: float
+    loaded: Moment
     refresh_at: float
     by_id: dict[str, Key]
     window: Window
 
     @classmethod
-    def of(cls, keys: KeySet, loaded: float, refresh_at: float, now: float) -> Self:
+    def of(cls, keys: KeySet, loaded: Moment, refresh_at: float, now: float) -> Self:
         """Lay out `keys` as they are at `now`."""
-        return cls(
+        readable = {key.id: key for key in keys.keys if key.readable}
+        view = cls(
             keys,
             loaded,
             refresh_at,
             by_id={key.id: key for key in keys.keys},
-            window=_window(
-                keys, {key.id: key for key in keys.keys if key.readable}, refresh_at, now
-            ),
+            window=Window(now, now, {}, readable),
         )
+        view.move(now)
+        return view
 
-    def move(self, now: float) -> None:
-        """Put the window where `now` is."""
-        self.window = _window(self.keys, self.window.readable, self.refresh_at, now)
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether no refresh is due. It is when the clock shows a time before the answer."""
+        return self.loaded.wall <= now < self.refresh_at
+
+    def move(self, now: float, *, encrypts: bool = True) -> None:
+        """Put the window where `now` is, with or without keys that encrypt."""
+        if now < self.loaded.wall:  # the clock was set back: count on from here, and stay overdue
+            self.loaded, self.refresh_at = self.loaded.moved(now), now
+        until = self.refresh_at if self.is_fresh(now) else now + _RECHECK
+        primaries = _primaries(self.keys, now) if encrypts else {}
+        changes = (moment for moment in self.keys.changes() if moment > now)
+        self.window = Window(now, min([until, *changes]), primaries, self.window.readable)
 
 
 def check_successor(tenant: str, before: View | None, new: KeySet) -> None:
@@ -89,12 +100,6 @@ def check_successor(tenant: str, before: View | None, new: KeySet) -> None:
             )
 
 
-def _window(keys: KeySet, readable: Mapping[str, Key], refresh_at: float, now: float) -> Window:
+def _primaries(keys: KeySet, now: float) -> dict[KeySuite, Key]:
     primaries = ((suite, keys.primary(suite, now)) for suite in KeySuite)
-    changes = (moment for moment in keys.changes() if moment > now)
-    return Window(
-        since=now,
-        until=min([refresh_at if refresh_at > now else now + _RECHECK, *changes]),
-        primaries={suite: key for suite, key in primaries if key is not None},
-        readable=readable,
-    )
+    return {suite: key for suite, key in primaries if key is not None}

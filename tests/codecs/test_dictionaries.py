@@ -446,6 +446,44 @@ def test_an_idle_process_reads_again_before_it_goes_on(shop: Shop) -> None:
     assert 1_000_001 == id_of(process.writer())
 
 
+def test_a_failure_under_a_wrong_clock_delays_no_refresh_under_the_right_one(shop: Shop) -> None:
+    """A clock that was a month ahead for a while, with a failing store, leaves no trace."""
+    shop.add()
+    process = shop.started()
+    assert isinstance(process.store, CountingStore)
+    process.store.fail_with(OSError())
+    shop.clock.advance(30 * 86_400)
+    process.ready_sync()
+    settle(process)
+    shop.clock.advance(400 - 30 * 86_400)
+    process.store.fail_with(None)
+    before = loads(process)
+    assert 1_000_001 == id_of(process.writer())
+    settle(process)
+    assert before + 1 == loads(process)
+
+
+def test_dictionaries_from_the_future_are_read_again_until_that_succeeds(shop: Shop) -> None:
+    """After a step back they go on, and each look at them asks; so a new one is soon known."""
+    shop.add()
+    shop.clock.advance(30 * 86_400)
+    process = shop.started()
+    assert isinstance(process.store, CountingStore)
+    process.store.fail_with(OSError())
+    shop.clock.advance(-30 * 86_400)
+    for seconds in (0, 2, 3, 61):
+        shop.clock.advance(seconds)
+        before = loads(process)
+        assert 1_000_001 == id_of(process.writer())
+        settle(process)
+        assert before + 1 == loads(process)
+    process.store.fail_with(None)
+    shop.add(1_000_002)
+    shop.clock.advance(61)
+    process.ready_sync()
+    assert 1_000_002 == id_of(process.writer())
+
+
 def test_an_older_document_is_not_taken_back(shop: Shop) -> None:
     """A process refuses a version before the one that it has, and keeps what it knows."""
     shop.add(1_000_001)
