@@ -5,20 +5,18 @@ from __future__ import annotations
 import collections
 import collections.abc as abc
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from .hints import Member, element_types, type_name
 from .misfit import Misfit, TooDeep, expected, is_array, is_object
-
-# Reads one value into one type; what is inside of a container is read by it.
-Read: TypeAlias = Callable[[Any, Any], Any]
+from .nesting import Task
 
 
-def read_members(read: Read, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
+def read_members(cls: Any, members: tuple[Member, ...], value: Any) -> Task:
     """Build an instance of a class that has fields.
 
     Raises:
@@ -26,14 +24,14 @@ def read_members(read: Read, cls: Any, members: tuple[Member, ...], value: Any) 
         Exception: Whatever the constructor raises.
     """
     if issubclass(cls, tuple):
-        return _named_tuple(read, cls, members, value)
+        return (yield from _named_tuple(cls, members, value))
     if not is_object(value):
         raise expected("object", value)
     found: dict[str, Any] = {}
     for member in members:
         if member.name in value:
             with _Inside(f".{member.name}"):
-                found[member.name] = read(member.hint, value[member.name])
+                found[member.name] = yield member.hint, value[member.name]
         elif member.required:
             raise Misfit(f"Object missing required field {member.name}")
     given = [item for item in members if item.init and item.name in found]
@@ -45,16 +43,16 @@ def read_members(read: Read, cls: Any, members: tuple[Member, ...], value: Any) 
     return made
 
 
-def _named_tuple(read: Read, cls: Any, members: tuple[Member, ...], value: Any) -> Any:
+def _named_tuple(cls: Any, members: tuple[Member, ...], value: Any) -> Task:
     if not is_array(value):
         raise expected("array", value)
     least = sum(member.required for member in members)
     if not least <= len(value) <= len(members):
         raise Misfit(f"Expected array of length {len(members)}, got {len(value)}")
-    return cls(*_each(read, (member.hint for member in members), value))
+    return cls(*(yield from _each((member.hint for member in members), value)))
 
 
-def read_mapping(read: Read, type_hint: Any, cls: Any, value: Any, *, text: bool) -> Any:
+def read_mapping(type_hint: Any, cls: Any, value: Any, *, text: bool) -> Task:
     """Build a mapping; with `text`, all keys are text that may stand for something else.
 
     Raises:
@@ -70,38 +68,38 @@ def read_mapping(read: Read, type_hint: Any, cls: Any, value: Any, *, text: bool
     found: dict[Any, Any] = {}
     for key, item in value.items():
         with _Inside("[...]"):
-            new = _key(read, key_hint, key) if text else read(key_hint, key)
-            found[new] = read(hint, item)
+            new = (yield from _key(key_hint, key)) if text else (yield key_hint, key)
+            found[new] = yield hint, item
     if inspect.isabstract(make):
         return found
     return make(None, found) if _is_default_dict(cls) else make(found)
 
 
-def _key(read: Read, type_hint: Any, key: Any) -> Any:
+def _key(type_hint: Any, key: Any) -> Task:
     if not isinstance(key, str):
-        return read(type_hint, key)
+        return (yield type_hint, key)
     # JSON has text keys only: a number, true, false or null is written as its text.
     literal = _literal(key)
     try:
-        found = read(type_hint, key)
+        found = yield type_hint, key
     except Misfit:
         if literal is key:
             raise
-        return read(type_hint, literal)
+        return (yield type_hint, literal)
     if isinstance(found, Enum) and literal is not key:
-        _refuse_twin(read, type_hint, literal)
+        yield from _refuse_twin(type_hint, literal)
     return found
 
 
-def _refuse_twin(read: Read, type_hint: Any, literal: Any) -> None:
+def _refuse_twin(type_hint: Any, literal: Any) -> Task:
     try:
-        read(type_hint, literal)
+        yield type_hint, literal
     except Misfit:
         return
     raise Misfit(f"{type_name(type_hint)} has several values that are the same as keys")
 
 
-def read_array(read: Read, type_hint: Any, cls: Any, value: Any) -> Any:
+def read_array(type_hint: Any, cls: Any, value: Any) -> Task:
     """Build a list, tuple, set or any other collection.
 
     Raises:
@@ -115,19 +113,21 @@ def read_array(read: Read, type_hint: Any, cls: Any, value: Any) -> Any:
         inner = () if inner == ((),) else inner
         if len(inner) != len(value):
             raise Misfit(f"Expected array of length {len(inner)}, got {len(value)}")
-        return make(_each(read, inner, value))
+        return make((yield from _each(inner, value)))
     if cls is list:
-        return list(_each(read, (inner[0] if inner else Any for _ in value), value))
-    found: Any = read(list[inner[0]], value) if inner else value  # type: ignore[valid-type]
+        return (yield from _each((inner[0] if inner else Any for _ in value), value))
+    found: Any = (yield list[inner[0]], value) if inner else value  # type: ignore[valid-type]
     if not inspect.isabstract(cls):
         return make(found)
     return set(found) if issubclass(cls, abc.Set) else found
 
 
-def _each(read: Read, hints: Any, items: list[Any]) -> Iterator[Any]:
+def _each(hints: Any, items: list[Any]) -> Generator[tuple[Any, Any], Any, list[Any]]:
+    found: list[Any] = []
     for index, (hint, item) in enumerate(zip(hints, items, strict=False)):
         with _Inside(f"[{index}]"):
-            yield read(hint, item)
+            found.append((yield hint, item))
+    return found
 
 
 class _Inside:

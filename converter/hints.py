@@ -231,3 +231,22 @@ def arguments(type_hint: Any) -> tuple[Any, ...]:
     if metadata_of(type_hint):
         return (type_hint.__origin__,)
     return () if get_origin(type_hint) is Literal else element_types(type_hint)
+
+
+def has_circle(everything: list[tuple[Any, tuple[Member, ...] | None]]) -> bool:
+    """Tell whether a type that was `reached` has itself somewhere inside."""
+    parts = [(hint, _parts(hint, fields)) for hint, fields in everything]
+    parts = [(hint, inside) for hint, inside in parts if inside]
+    while parts:  # takes away what has nothing else inside, until only circles are left
+        left = [hint for hint, _ in parts]
+        kept = [(hint, inside) for hint, inside in parts if any(part in left for part in inside)]
+        if len(kept) == len(parts):
+            return True
+        parts = kept
+    return False
+
+
+def _parts(hint: Any, fields: tuple[Member, ...] | None) -> list[Any]:
+    if fields:
+        return [unwrapped(member.hint) for member in fields]
+    return [unwrapped(part) for part in arguments(hint)]

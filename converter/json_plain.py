@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,7 +24,7 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
-from .exactness import Trusted, has_non_finite, leaves
+from .exactness import NestingLimit, Trusted, has_non_finite, leaves
 from .misfit import Malformed
 from .model_writer import ModelWriter
 from .typed import Format, TypedReader
@@ -36,7 +37,7 @@ _ORDERS: Final[dict[str, Literal["sorted", "deterministic"] | None]] = {
     "kept": None,
 }
 _METADATA: Final = serialized_metadata(Encoding.JSON)
-_SMALL: Final = 1024  # bytes
+_SMALL: Final = 1024  # bytes; has no room for more than `MAX_NESTING` levels
 # A date with an offset.
 _OFFSET: Final = re.compile(rb"T\d\d:\d\d:\d\d(?:\.\d+)?[+-]")
 _PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -77,10 +78,12 @@ class JsonConverter:
             raise ConfigurationError(
                 f"key_order {self.key_order!r} is not one of {', '.join(_ORDERS)}"
             )
-        writer = _JsonWriter(custom, self.key_order, allow_nan=self.allow_nan)
+        reader = TypedReader(_FORMAT, custom)
+        limit = NestingLimit(reader.shape)
+        writer = _JsonWriter(custom, self.key_order, limit, allow_nan=self.allow_nan)
         # Bound methods, because looking them up takes time in every call.
         object.__setattr__(self, "to_data", writer.write)
-        object.__setattr__(self, "from_data", TypedReader(_FORMAT, custom).read)
+        object.__setattr__(self, "from_data", reader.read)
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert any JSON-able value; see `PayloadConverter`.
@@ -105,10 +108,13 @@ class JsonConverter:
 class _JsonWriter:
     """Values to JSON: by msgspec alone wherever that is exact, else by way of a copy."""
 
-    __slots__ = ("_allow_nan", "_encode", "_reduce", "_rewrite", "_trusted")
+    __slots__ = ("_allow_nan", "_encode", "_limit", "_reduce", "_rewrite", "_trusted")
 
-    def __init__(self, custom: CustomTypes, key_order: str, *, allow_nan: bool) -> None:
+    def __init__(
+        self, custom: CustomTypes, key_order: str, limit: NestingLimit, *, allow_nan: bool
+    ) -> None:
         self._allow_nan = allow_nan
+        self._limit = limit
         self._trusted = Trusted(custom, never=key_order == "kept")
         self._reduce = Reducer("json/plain", custom, ModelWriter("json/plain", text=True))
         order = _ORDERS[key_order]
@@ -144,18 +150,27 @@ class _JsonWriter:
             null = data.rfind(b"null") >= 0
         else:
             null = data.find(b"l") >= 0 and data.find(b"null") >= 0
+            self._refuse_deep(value, partial(msgspec.json.decode, data))
         suspicious = null or (data.find(b"T") >= 0 and _OFFSET.search(data))
         return self._write_copy(value) if suspicious and self._changes(value) else data
 
+    def _refuse_deep(self, value: Any, written: Callable[[], Any]) -> None:
+        if self._limit.is_broken(value, written):
+            raise self._reduce.too_deep()
+
     def _changes(self, value: Any) -> bool:
-        return any(
-            (isinstance(leaf, float) and not math.isfinite(leaf)) or _has_odd_offset(leaf)
-            for leaf in leaves(value, self._reduce.plain)
-        )
+        try:
+            return any(
+                (isinstance(leaf, float) and not math.isfinite(leaf)) or _has_odd_offset(leaf)
+                for leaf in leaves(value, self._reduce.plain)
+            )
+        except RecursionError:
+            return True  # the copy says what is wrong
 
     def _write_copy(self, value: Any) -> bytes:
         try:
             copy = self._rewrite(value)
+            self._refuse_deep(value, lambda: copy)
             if self._allow_nan and has_non_finite(copy):
                 return self._write_ascii(copy)
             return self._encode_any(copy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -17,9 +18,10 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
-from .exactness import Trusted
+from .exactness import NestingLimit, Trusted
 from .misfit import Misfit, is_array, is_object
 from .model_writer import ModelWriter
+from .nesting import MAX_NESTING
 from .typed import Format, TypedReader
 from .values import Reducer, Rewriter
 
@@ -80,10 +82,10 @@ class MsgpackConverter:
         # An extension is a custom type as well: a hint names its class.
         as_types = [CustomType(item.cls, _writes(item), _only_instances) for item in extensions]
         custom = CustomTypes((*self.types, *as_types))
-        object.__setattr__(self, "to_data", _MsgpackWriter(custom).write)
-        object.__setattr__(
-            self, "from_data", TypedReader(_format(codes) if codes else _FORMAT, custom).read
-        )
+        reader = TypedReader(_format(codes) if codes else _FORMAT, custom)
+        writer = _MsgpackWriter(custom, NestingLimit(reader.shape))
+        object.__setattr__(self, "to_data", writer.write)
+        object.__setattr__(self, "from_data", reader.read)
 
     def to_payload(self, value: Any) -> Payload | None:
         """Convert any value that MessagePack can say; see `PayloadConverter`.
@@ -108,9 +110,10 @@ class MsgpackConverter:
 class _MsgpackWriter:
     """Values to MessagePack: by msgspec alone wherever that is exact, else by way of a copy."""
 
-    __slots__ = ("_encode", "_encode_copy", "_reduce", "_rewrite", "_trusted")
+    __slots__ = ("_encode", "_encode_copy", "_limit", "_reduce", "_rewrite", "_trusted")
 
-    def __init__(self, custom: CustomTypes) -> None:
+    def __init__(self, custom: CustomTypes, limit: NestingLimit) -> None:
+        self._limit = limit
         self._trusted = Trusted(custom)
         self._reduce = Reducer("binary/msgpack", custom, ModelWriter("binary/msgpack", text=False))
         self._encode = msgspec.msgpack.Encoder(enc_hook=self._reduce, order="deterministic").encode
@@ -126,15 +129,25 @@ class _MsgpackWriter:
         """
         if self._trusted[type(value)]:  # pyright: ignore[reportUnknownArgumentType]
             try:
-                return self._encode(value)
+                data = self._encode(value)
             except Exception:  # noqa: BLE001, S110 - the second way says what is wrong
                 pass
+            else:
+                if len(data) > MAX_NESTING:
+                    self._refuse_deep(value, partial(msgspec.msgpack.decode, data))
+                return data
         try:
-            return self._encode_copy(self._rewrite(value))
+            copy = self._rewrite(value)
+            self._refuse_deep(value, lambda: copy)
+            return self._encode_copy(copy)
         except Exception as err:  # noqa: BLE001 - whatever a class' own methods raise
             problem = self._reduce.problem(err)
         # Outside of the handler: the text of what was caught may quote the value.
         raise problem
+
+    def _refuse_deep(self, value: Any, written: Callable[[], Any]) -> None:
+        if self._limit.is_broken(value, written):
+            raise self._reduce.too_deep()
 
     def _key(self, key: Any) -> Any:
         return self._frozen(self._rewrite(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from sealwire.errors import ConversionError
 from .core_schema import schema_nodes
 from .exactness import may_hide_nan
 from .misfit import is_array, is_object
+from .models import ModelReader, is_strict
+from .nesting import MAX_MODEL_NESTING, is_nested_beyond
 
 # Kinds of pydantic's core schema that hold neither a set nor a float by themselves. What is not
 # listed may hold both: `any`, a serializer of the class' own, a kind that is yet to be invented.
@@ -48,6 +50,8 @@ class _Traits:
         floats: Whether there may be a float that JSON cannot say.
         bytes_differ: Whether bytes are written in another way than they are read.
         opaque: Whether there is a serializer of a class' own, such as that of a secret.
+        nests: Whether a model may be nested in itself.
+        reader: Reads it, where it is strict.
     """
 
     by_alias: bool
@@ -55,6 +59,8 @@ class _Traits:
     floats: bool
     bytes_differ: bool
     opaque: bool
+    nests: bool
+    reader: ModelReader | None
 
 
 def _traits(cls: Any) -> _Traits:
@@ -71,6 +77,8 @@ def _traits(cls: Any) -> _Traits:
         aligned=not kinds <= _SETS or any(map(_has_mixed_keys, nodes)),
         floats=not kinds <= _FLOATS and not as_text,
         opaque=not kinds <= (_SETS | _FLOATS),
+        nests="definition-ref" in kinds,
+        reader=ModelReader(cls) if is_strict(nodes) else None,
         bytes_differ="bytes" in kinds
         and any(
             item.get("ser_json_bytes", "utf8") != item.get("val_json_bytes", "utf8")
@@ -113,10 +121,15 @@ class ModelWriter:
         """
         serializer: Any = model.__pydantic_serializer__
         traits = self._traits_of(type(model))  # pyright: ignore[reportUnknownArgumentType]
-        # A warning would quote the value.
         if not self._text:
-            return serializer.to_python(model, by_alias=traits.by_alias, warnings=False)
-        data: bytes = serializer.to_json(model, by_alias=traits.by_alias, warnings=False)
+            builtin = self._dump(serializer.to_python, model, traits)
+            if traits.reader is not None:
+                self._refuse_unreadable(model, builtin, traits.reader)
+            return builtin
+        data: bytes = self._dump(serializer.to_json, model, traits)
+        # Two bytes for each level, and most data is shorter.
+        if traits.nests and len(data) > 2 * MAX_MODEL_NESTING:
+            self._refuse_deep(model, data)
         if traits.bytes_differ:
             raise self._refused(
                 f"the bytes in {_name(model)}; let ser_json_bytes and val_json_bytes of its "
@@ -131,6 +144,37 @@ class ModelWriter:
         if traits.aligned:
             return self._in_order(python, msgspec.json.decode(data))
         return msgspec.Raw(data)
+
+    def _dump(self, dump: Callable[..., Any], model: Any, traits: _Traits) -> Any:
+        try:
+            # A warning would quote the value.
+            return dump(model, by_alias=traits.by_alias, warnings=False)
+        except ValueError as err:
+            if not str(err).endswith("Maximum serialization depth exceeded"):
+                raise
+        raise self._too_deep(model)
+
+    def _refuse_deep(self, model: Any, data: bytes) -> None:
+        if is_nested_beyond(msgspec.json.decode(data), MAX_MODEL_NESTING):
+            raise self._too_deep(model)
+
+    def _too_deep(self, model: Any) -> ConversionError:
+        return self._refused(
+            f"{_name(model)} nested too deeply for pydantic, which may have {MAX_MODEL_NESTING} "
+            "levels in JSON; turn it into a list whose items name each other"
+        )
+
+    def _refuse_unreadable(self, model: Any, builtin: Any, reader: ModelReader) -> None:
+        """Refuse what a strict model does not take back, though the same one in lax mode does."""
+        try:
+            written = msgspec.msgpack.decode(msgspec.msgpack.encode(builtin))
+        except Exception:  # noqa: BLE001 - whatever only the converter knows how to write
+            return
+        if reader.is_too_strict_for(written):
+            raise self._refused(
+                f"this {_name(model)}: the model is strict, and would not read it back; use the "
+                "json/plain encoding for it"
+            )
 
     def _traits_of(self, cls: type) -> _Traits:
         found = self._traits.get(cls)

@@ -5,14 +5,26 @@ Nothing here imports pydantic by itself: where there is a model, it has been imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, Final
 
-from .branching import branching_of
+from .branching import TooManyTries, branching_of
 from .core_schema import schema_nodes
 from .hints import class_of, metadata_of
-from .misfit import Misfit, is_object, kind_of
+from .misfit import Misfit, is_array, is_object, kind_of
+
+# Kinds of pydantic's core schema of which one place takes one kind of value.
+_DISTINCT: Final = frozenset(
+    (
+        *("model", "model-fields", "model-field", "typed-dict", "typed-dict-field", "dataclass"),
+        *("dataclass-args", "dataclass-field", "str", "int", "float", "bool", "date", "time"),
+        *("datetime", "timedelta", "uuid", "decimal", "enum", "none", "nullable", "default"),
+        *("list", "tuple", "set", "frozenset", "dict", "definitions", "definition-ref"),
+    )
+)
 
 
 def is_model(type_hint: Any) -> bool:
@@ -40,10 +52,18 @@ def model_fields(type_hint: Any, present: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_strict(nodes: Iterable[dict[str, Any]]) -> bool:
+    """Tell whether a schema somewhere takes nothing but the very types of Python."""
+    places: Iterator[dict[str, Any]] = (
+        place for node in nodes for place in (node, node.get("config") or {})
+    )
+    return any(place.get("strict") for place in places)
+
+
 class ModelReader:
     """Reads one type with pydantic: a model, or a type that contains models."""
 
-    __slots__ = ("_branching", "_json", "_python", "_schema")
+    __slots__ = ("_branching", "_distinct", "_json", "_python", "_schema", "_strict")
 
     def __init__(self, type_hint: Any) -> None:
         owner: Any
@@ -60,6 +80,10 @@ class ModelReader:
             self._python = owner.validate_python
             self._schema = owner.core_schema
         self._branching = branching_of(self._schema)
+        nodes = list(schema_nodes(self._schema))
+        self._strict = is_strict(nodes)
+        # Whether text can be only one thing wherever it is.
+        self._distinct = {node["type"] for node in nodes} <= _DISTINCT
 
     def read_json(self, data: bytes) -> Any:
         """Read JSON.
@@ -79,12 +103,38 @@ class ModelReader:
         """
         if self._branching is not None:
             self._branching.check_python(value)
-        return self._checked(self._python, value)
+        try:
+            return self._checked(self._python, value)
+        except Misfit as err:
+            if not self._strict:
+                raise
+            misfit = err
+        # A strict model takes no text for a date in Python, but it does in JSON.
+        data = _json_of(value, distinct=self._distinct)
+        if data is None:
+            raise misfit
+        return self._checked(self._json, data)
 
-    def _checked(self, read: Callable[..., Any], data: Any) -> Any:
+    def is_too_strict_for(self, value: Any) -> bool:
+        """Tell whether builtin types fit a model only if it is read in pydantic's lax mode."""
+        try:
+            self.read_python(value)
+        except TooManyTries:
+            return False  # and another attempt would take as long
+        except Misfit:
+            pass
+        else:
+            return False
+        try:
+            self._checked(self._python, value, strict=False)
+        except Exception:  # noqa: BLE001 - whatever a class' own code raises
+            return False
+        return True
+
+    def _checked(self, read: Callable[..., Any], data: Any, strict: bool | None = None) -> Any:
         try:
             # By name as well: a field whose alias is for writing alone has to come back.
-            return read(data, by_alias=True, by_name=True)
+            return read(data, by_alias=True, by_name=True, strict=strict)
         except ValueError as err:
             errors: Any = getattr(err, "errors", None)
             if errors is None:  # of the class' own code
@@ -93,6 +143,40 @@ class ModelReader:
         # Outside of the handler: pydantic's error quotes the value.
         names = {name for node in schema_nodes(self._schema) for name in _field_names(node)}
         raise Misfit(_explain(fault), _path(fault["loc"], names))
+
+
+def _json_of(value: Any, *, distinct: bool) -> bytes | None:
+    """Write builtin types as JSON; None where something in them would become something else.
+
+    Args:
+        value: The builtin types; MessagePack has times, and other keys than text, among them.
+        distinct: Whether these may become text, because nothing can mistake it.
+    """
+    default = _iso if distinct else None
+    if not distinct and _has_odd_keys(value):
+        return None
+    try:
+        return json.dumps(value, default=default).encode()  # NaN as well, which pydantic reads
+    except (TypeError, ValueError, RecursionError):  # bytes, for one
+        return None
+
+
+def _iso(value: Any) -> str:
+    if not isinstance(value, dt.datetime):
+        raise TypeError
+    return value.isoformat()
+
+
+def _has_odd_keys(value: Any) -> bool:
+    waiting: list[Any] = [value]
+    for part in waiting:  # grows meanwhile
+        if is_object(part):
+            if not all(isinstance(key, str) for key in part):
+                return True
+            waiting += part.values()
+        elif is_array(part):
+            waiting += part
+    return False
 
 
 def _explain(fault: dict[str, Any]) -> str:

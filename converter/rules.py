@@ -28,6 +28,7 @@ from .hints import (
 )
 from .misfit import Misfit, TooDeep, expected, is_array, is_object, misfit_of
 from .models import ModelReader, has_constraint, is_model, is_pydantic_dataclass
+from .nesting import Task, run
 from .unions import surplus
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class Rules:
 
     Args:
         reader: The converter's reader, which knows its encoding, custom types and plans.
+        deep: Leave as little as possible to msgspec, which needs the stack for each level.
     """
 
-    __slots__ = ("_reader", "_tried")
+    __slots__ = ("_deep", "_reader", "_tried")
 
-    def __init__(self, reader: TypedReader) -> None:
+    def __init__(self, reader: TypedReader, *, deep: bool = False) -> None:
         self._reader = reader
+        self._deep = deep
         # Keyed by identity: the entry keeps both alive. Without it, nested unions of recursive
         # classes would take time that doubles with every level.
         self._tried: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
@@ -64,13 +67,26 @@ class Rules:
         Raises:
             Misfit: The value does not fit, or nothing reads this type.
         """
+        return run(self._task(type_hint, value), self._task)
+
+    def rule(self, type_hint: Any, value: Any) -> Any:
+        """Read by a rule what msgspec does not know; its `dec_hook`.
+
+        Raises:
+            Misfit: The value does not fit, or there is no rule.
+        """
+        return run(self._rule(type_hint, value), self._task)
+
+    def _task(self, type_hint: Any, value: Any) -> Task:
         hint = unwrapped(type_hint)
-        if not (is_array(value) or is_object(value)):
-            return self._read(hint, value)
+        inner = is_array(value) or is_object(value)
+        return self._read_once(hint, value) if inner else self._read(hint, value)
+
+    def _read_once(self, hint: Any, value: Any) -> Task:
         key = (id(hint), id(value))
         if key not in self._tried:
             try:
-                result = self._read(hint, value)
+                result = yield from self._read(hint, value)
             except Misfit as err:
                 result = err
             self._tried[key] = (hint, value, result)
@@ -79,14 +95,14 @@ class Rules:
             raise result
         return result
 
-    def _read(self, hint: Any, value: Any) -> Any:
+    def _read(self, hint: Any, value: Any) -> Task:
         if hint is None:
             hint = type(None)
         if hint is Any or hint is object:
             return _without_decimals(value) if self._reader.format.text else value
         shape = self._reader.shape(hint)
         first: Misfit | None = None
-        if shape.native:
+        if shape.native and not (self._deep and _has_rule(hint, value)):
             try:
                 return msgspec.convert(
                     value,
@@ -100,50 +116,46 @@ class Rules:
             if isinstance(first, TooDeep):
                 raise first
         try:
-            return self.rule(hint, value)
+            return (yield from self._rule(hint, value))
         except Exception as err:  # noqa: BLE001 - as above
             second = misfit_of(err)
         # msgspec's misfit knows the place; the rules' one is about what msgspec does not know.
         raise first or second
 
-    def rule(self, type_hint: Any, value: Any) -> Any:
-        """Read by a rule what msgspec does not know; also its `dec_hook`.
-
-        Raises:
-            Misfit: The value does not fit, or there is no rule.
-        """
+    def _rule(self, type_hint: Any, value: Any) -> Task:
         cls: Any = class_of(type_hint)
         custom = self._reader.custom.of_hint(cls)
         if type_hint is object:
             return value
         if custom is not None:
-            return self._custom(custom, cls, value)
+            return (yield from self._custom(custom, cls, value))
         if metadata_of(type_hint):
-            return self._annotated(type_hint, value)
+            return (yield from self._annotated(type_hint, value))
         if is_model(type_hint):
-            return self._model(type_hint, value)
+            return (yield from self._model(type_hint, value))
         if cls in UNIONS:
-            return self._union(get_args(type_hint), value)
+            return (yield from self._union(get_args(type_hint), value))
         if cls is Literal:
             return self._one_of(type_hint, value)
         if not isinstance(cls, type):
             raise self._unknown(type_hint)
         members = self._reader.shape(type_hint).members
         if members is not None:
-            return read_members(self.read, cls, members, value)
-        return self._class(type_hint, cls, value)
+            return (yield from read_members(cls, members, value))
+        return (yield from self._class(type_hint, cls, value))
 
-    def _class(self, type_hint: Any, cls: Any, value: Any) -> Any:
+    def _class(self, type_hint: Any, cls: Any, value: Any) -> Task:
         if issubclass(cls, Enum):
             return self._one_of(type_hint, value)
         if issubclass(cls, abc.Mapping):
-            return read_mapping(self.read, type_hint, cls, value, text=self._reader.format.text)
+            text = self._reader.format.text
+            return (yield from read_mapping(type_hint, cls, value, text=text))
         if issubclass(cls, _BASES):
-            return self._builtin(cls, value)
+            return (yield from self._builtin(cls, value))
         if cls in _DATES and isinstance(value, str):
             return _DATES[cls](value)
         if issubclass(cls, abc.Iterable):
-            return read_array(self.read, type_hint, cls, value)
+            return (yield from read_array(type_hint, cls, value))
         parse = getattr(cls, "parse_obj", None)  # pydantic before its version 2
         if callable(parse) and isinstance(value, dict):
             return parse(value)
@@ -156,11 +168,11 @@ class Rules:
             or f"{type_name(type_hint)} is not a type that can be read; {fix}"
         )
 
-    def _custom(self, custom: Any, cls: Any, value: Any) -> Any:
+    def _custom(self, custom: Any, cls: Any, value: Any) -> Task:
         if isinstance(value, cls):
             return value  # a MessagePack extension is one already
         if custom.via is not None:
-            value = self.read(custom.via, value)
+            value = yield custom.via, value
         try:
             made = custom.from_(value)
         except Exception as err:  # noqa: BLE001 - whatever somebody else's function raises
@@ -171,16 +183,16 @@ class Rules:
             problem = f"from_ of its CustomType returned a {type_name(type(made))}"
         raise Misfit(f"{type_name(cls)}: {problem}")
 
-    def _annotated(self, type_hint: Any, value: Any) -> Any:
+    def _annotated(self, type_hint: Any, value: Any) -> Task:
         if has_constraint(type_hint):
-            return self._constrained(type_hint, value)
+            return (yield from self._constrained(type_hint, value))
         if any(isinstance(item, msgspec.Meta) for item in metadata_of(type_hint)):
             raise self._unknown(type_hint)  # msgspec's to enforce; to leave it out would be worse
-        return self.read(type_hint.__origin__, value)
+        return (yield type_hint.__origin__, value)
 
-    def _constrained(self, type_hint: Any, value: Any) -> Any:
+    def _constrained(self, type_hint: Any, value: Any) -> Task:
         try:
-            value = self.read(type_hint.__origin__, value)
+            value = yield type_hint.__origin__, value
         except TooDeep:
             raise
         except Misfit:  # a type that pydantic alone knows, such as its AnyUrl
@@ -189,13 +201,13 @@ class Rules:
             return self._by_pydantic(type_hint, value)
         return self._model_reader(type_hint).read_python(value)
 
-    def _model(self, type_hint: Any, value: Any) -> Any:
+    def _model(self, type_hint: Any, value: Any) -> Task:
         shape = self._reader.shape(type_hint)
         if not is_pydantic_dataclass(type_hint) or shape.members is None:
             return self._by_pydantic(type_hint, value)
         # It is written like any dataclass, so it is read like one; its constructor validates.
         try:
-            return read_members(self.read, class_of(type_hint), shape.members, value)
+            return (yield from read_members(class_of(type_hint), shape.members, value))
         except TooDeep:
             raise
         except Exception:  # whatever a class' own code raises
@@ -215,12 +227,12 @@ class Rules:
             raise Misfit("pydantic cannot read it")
         return model
 
-    def _union(self, arms: tuple[Any, ...], value: Any) -> Any:
+    def _union(self, arms: tuple[Any, ...], value: Any) -> Task:
         """Read into the arm that leaves least out; the first of equals, as they are written."""
         found: list[tuple[int, Any]] = []
         for arm in arms:
             try:
-                result = self.read(arm, value)
+                result = yield arm, value
             except TooDeep:
                 raise
             except Misfit:
@@ -243,7 +255,7 @@ class Rules:
             raise Misfit("the value was refused")
         return fitting[0]
 
-    def _builtin(self, cls: Any, value: Any) -> Any:
+    def _builtin(self, cls: Any, value: Any) -> Task:
         if cls is int and _is_whole(value):
             return int(value)
         if cls is float and _is_finite(value):
@@ -253,7 +265,7 @@ class Rules:
         if cls in _BASES or cls is bool:
             raise expected(cls.__name__, value)
         base: Any = next(base for base in _BASES if issubclass(cls, base))
-        plain = self.read(base, value)
+        plain = yield base, value
         made = cls(plain)
         if not base.__eq__(made, plain) and plain == plain:  # NaN is not
             raise Misfit(f"the constructor of {type_name(cls)} does not keep what it is given")
@@ -268,12 +280,29 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT
 
 
+def _has_rule(type_hint: Any, value: Any) -> bool:
+    """Tell whether there is a rule for a value with others inside, beside msgspec's way."""
+    cls = class_of(type_hint)
+    struct = isinstance(cls, type) and issubclass(cls, msgspec.Struct)
+    return (is_array(value) or is_object(value)) and not struct
+
+
 def _without_decimals(value: Any) -> Any:
     """Turn numbers of more digits than a float has, kept for a Decimal, into floats after all."""
+    return run(_plain(None, value), _plain)
+
+
+def _plain(_: Any, value: Any) -> Task:
     if isinstance(value, decimal.Decimal):
         return float(value)
     if is_array(value):
-        return [_without_decimals(item) for item in value]
+        items: list[Any] = []
+        for item in value:
+            items.append((yield None, item))
+        return items
     if is_object(value):
-        return {key: _without_decimals(item) for key, item in value.items()}
+        found: dict[Any, Any] = {}
+        for key, item in value.items():
+            found[key] = yield None, item
+        return found
     return value

@@ -137,12 +137,15 @@ class TypedReader:
             final = isinstance(err, Misfit)
             misfit = misfit_of(err)
         # Outside of the handler, so that what was caught, which may quote the value, is not kept.
-        if not final and not isinstance(misfit, TooDeep):
+        deep = isinstance(misfit, TooDeep)
+        if deep or not final:
             try:
-                return self._by_rules(data, type_hint, loose=isinstance(misfit, Malformed))
+                return self._by_rules(
+                    data, type_hint, loose=isinstance(misfit, Malformed), deep=deep
+                )
             except Exception as err:  # noqa: BLE001 - as above
                 second = misfit_of(err)
-            if isinstance(misfit, Malformed) or isinstance(second, TooDeep):
+            if isinstance(misfit, (Malformed, TooDeep)) or isinstance(second, TooDeep):
                 misfit = second
         raise self._error(misfit, type_hint)
 
@@ -192,14 +195,16 @@ class TypedReader:
             return model.read_json
         return lambda data: model.read_python(self._untyped(data))
 
-    def _by_rules(self, data: bytes, type_hint: Any, *, loose: bool = False) -> Any:
+    def _by_rules(
+        self, data: bytes, type_hint: Any, *, loose: bool = False, deep: bool = False
+    ) -> Any:
         read = self._untyped
         if loose and self.format.loose is not None:
             read = self.format.loose
         elif self.format.exact is not None and self.shape(type_hint).decimals:
             read = self.format.exact
         value = read(data)
-        return value if type_hint is None else Rules(self).read(type_hint, value)
+        return value if type_hint is None else Rules(self, deep=deep).read(type_hint, value)
 
     def _hook(self, type_hint: Any, value: Any) -> Any:
         return Rules(self).rule(type_hint, value)

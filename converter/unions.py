@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .hints import UNIONS, class_of, element_types, metadata_of, unwrapped
 from .misfit import is_array, is_object
 from .models import is_model, model_fields
+from .nesting import Task, run
 
 if TYPE_CHECKING:
     from .typed import Shape
@@ -20,33 +21,44 @@ _DATE_LENGTH: Final = len("2024-02-29")
 
 def surplus(shape: ShapeOf, type_hint: Any, value: Any) -> int:
     """Count the keys that a class has too few or too many for a value, here and inside."""
+    count: int = run(_surplus(shape, type_hint, value), partial(_surplus, shape))
+    return count
+
+
+def _surplus(shape: ShapeOf, type_hint: Any, value: Any) -> Task:
     hint = unwrapped(type_hint)
     while metadata_of(hint):
         hint = unwrapped(hint.__origin__)
     if class_of(hint) in UNIONS:
         return 0
     if is_array(value):
-        return _surplus_of_items(shape, hint, value)
+        return (yield from _surplus_of_items(hint, value))
     if not is_object(value):
         return int(_is_second_choice(hint, value))
     names = _fields(shape, hint, value)
     if names is None:
         # A mapping takes every object: it comes after the classes that do.
         inner = element_types(hint)
-        known = (surplus(shape, inner[1], item) for item in value.values() if len(inner) == 2)
-        return len(value) + 1 + sum(known)
-    return len(names.keys() ^ value.keys()) + sum(
-        surplus(shape, names[key], item) for key, item in value.items() if key in names
-    )
+        count = len(value) + 1
+        names = dict.fromkeys(value, inner[1]) if len(inner) == 2 else {}
+    else:
+        count = len(names.keys() ^ value.keys())
+    for key, item in value.items():
+        if key in names:
+            count += yield names[key], item
+    return count
 
 
-def _surplus_of_items(shape: ShapeOf, hint: Any, value: list[Any]) -> int:
+def _surplus_of_items(hint: Any, value: list[Any]) -> Task:
     inner = element_types(hint)
     if not inner:
         return 0
     if class_of(hint) is not tuple or inner[-1] is ...:
         inner = (inner[0],) * len(value)
-    return max(map(partial(surplus, shape), inner, value), default=0)
+    most = 0
+    for item_hint, item in zip(inner, value, strict=False):
+        most = max(most, (yield item_hint, item))
+    return most
 
 
 def _fields(shape: ShapeOf, hint: Any, value: Any) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from sealwire.errors import ConversionError
 
 from .custom import TWIN, CustomTypes
 from .hints import type_name
+from .nesting import MAX_NESTING
 
 # Left alone by `Rewriter`: each format has its own way to write them.
 LEAVES: Final[tuple[type, ...]] = (
@@ -62,6 +63,13 @@ class Reducer:
     def refused(self, what: str) -> ConversionError:
         """Return the error that says that the encoding cannot represent `what`."""
         return ConversionError(f"{self.encoding} cannot represent {what}", encoding=self.encoding)
+
+    def too_deep(self) -> ConversionError:
+        """Return the error that says how deeply a class can be nested in itself."""
+        return self.refused(
+            f"a value nested more than {MAX_NESTING} levels deep; turn it into a list whose items "
+            "name each other"
+        )
 
     def custom(self, value: Any) -> tuple[Any] | None:
         """Return what a custom type makes of `value`, in a tuple; None where there is none.

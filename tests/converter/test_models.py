@@ -5,6 +5,7 @@ import decimal
 import enum
 import gc
 import pathlib
+import uuid
 import warnings
 import weakref
 from collections.abc import Callable
@@ -367,3 +368,99 @@ def test_nothing_of_a_model_class_is_kept_beyond_the_limit() -> None:
         del cls
     gc.collect()
     assert sum(item() is not None for item in alive) <= 256
+
+
+class StrictAll(BaseModel):
+    model_config = ConfigDict(strict=True)
+    date: dt.date
+    uuid: uuid.UUID
+    pair: tuple[int, str]
+    numbers: set[int]
+    price: decimal.Decimal
+    color: Color
+    naive: dt.datetime
+    aware: dt.datetime
+    span: dt.timedelta
+    by_number: dict[int, float]
+    inner: "StrictAll | None" = None
+
+
+class StrictField(BaseModel):
+    date: dt.date = Field(strict=True)
+    text: pydantic.StrictStr = ""
+
+
+class StrictBytes(BaseModel):
+    model_config = ConfigDict(strict=True)
+    raw: bytes
+    number: float = 0.0
+
+
+class StrictBoth(StrictBytes):
+    date: dt.date
+
+
+class StrictLoose(BaseModel):
+    model_config = ConfigDict(strict=True)
+    date: dt.date
+    anything: Any
+
+
+def _strict_all(inner: StrictAll | None = None) -> StrictAll:
+    return StrictAll(
+        date=dt.date(2024, 2, 29),
+        uuid=uuid.UUID(int=1),
+        pair=(1, "a"),
+        numbers={1, 2},
+        price=decimal.Decimal("1.10"),
+        color=Color.TWO,
+        naive=dt.datetime(2024, 2, 29, 1, 2, 3),  # noqa: DTZ001 - it is about one without a zone
+        aware=dt.datetime(2024, 2, 29, tzinfo=dt.UTC),
+        span=dt.timedelta(days=-1, microseconds=1),
+        by_number={1: float("inf") if inner else 0.1},
+        inner=inner,
+    )
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        _strict_all(),
+        _strict_all(_strict_all()),
+        StrictField(date=dt.date(2024, 2, 29), text="2024-02-29"),
+        StrictBytes(raw=b"\xff\x00", number=float("inf")),
+        StrictLoose(date=dt.date(2024, 2, 29), anything={"a": [1, None, "2024-02-29"]}),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_a_strict_model_comes_back_from_messagepack(model: BaseModel, in_list: bool) -> None:
+    """Text stands for dates, UUIDs and the like there, as it does in JSON; bytes stay bytes."""
+    converter = MsgpackConverter()
+    cls: Any = type(model)
+    value, hint = ([model], list[cls]) if in_list else (model, cls)
+    assert value == converter.from_data(converter.to_data(value), hint)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        StrictBoth(date=dt.date(2024, 2, 29), raw=b"\xff"),
+        StrictLoose(date=dt.date(2024, 2, 29), anything=b"text"),
+        StrictLoose(date=dt.date(2024, 2, 29), anything={1: 2}),
+        StrictLoose(date=dt.date(2024, 2, 29), anything=dt.datetime.now(dt.UTC)),
+    ],
+)
+def test_a_strict_model_that_would_not_come_back_is_not_written(model: BaseModel) -> None:
+    """The error says what to do: JSON text would turn its bytes, keys or times into others."""
+    with pytest.raises(
+        ConversionError, match=r"the model is strict, .* use the json/plain encoding"
+    ):
+        MsgpackConverter().to_data(model)
+
+
+def test_a_strict_model_stays_strict_in_messagepack() -> None:
+    """Text is still no number, and the error is about the field that is wrong."""
+    data = MsgpackConverter().to_data({"date": "2024-02-29", "text": 1})
+    with pytest.raises(ConversionError, match="got int at text"):
+        MsgpackConverter().from_data(data, StrictField)
