@@ -9,6 +9,7 @@ round every variant runs a batch of workflows while the others idle.
 
 import asyncio
 import compileall
+import gc
 import json
 import logging
 import random
@@ -117,6 +118,10 @@ def serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
 
 async def _serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
     client = await connect(variant, address, folder)
+    # What a worker is advised to do, whoever converts: the collector need not look at all modules
+    # again and again.
+    gc.collect()
+    gc.freeze()
     worker = Worker(
         client,
         task_queue=variant,
