@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Set
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from weakref import WeakSet
 
 import msgspec
 
 from .custom import CustomTypes
-from .hints import class_of, has_circle, reached
-from .nesting import MAX_NESTING, is_nested_beyond, parts_of
+from .hints import class_of, reached
 from .values import ATOMS, LEAVES, iterate
-
-if TYPE_CHECKING:
-    from .typed import Shape
 
 _MAX_CLASSES: Final = 256
 
@@ -43,9 +39,8 @@ class Trusted(dict[type, bool]):
         return known
 
 
-# Remembered for all converters; the sets keep no class alive.
+# Remembered for all converters; the set keeps no class alive.
 _PUBLIC: Final[WeakSet[type]] = WeakSet()
-_FLAT: Final[WeakSet[type]] = WeakSet()  # that contain themselves nowhere
 
 
 def _has_private_fields(cls: type) -> bool:
@@ -65,58 +60,6 @@ def _has_private_fields(cls: type) -> bool:
     if not private:
         _PUBLIC.add(cls)
     return private
-
-
-class NestingLimit(dict[type, bool]):
-    """Tells for which classes the nesting is limited; fills itself, like `Trusted`.
-
-    msgspec needs as much of the stack to read as to write, and does not write what is too deep.
-    Our rules read what it does not, so that a limit must be set when it writes.
-
-    Args:
-        shape: What the reader knows about a class.
-    """
-
-    __slots__ = ("_shape",)
-
-    def __init__(self, shape: Callable[[Any], Shape]) -> None:
-        super().__init__()
-        self._shape = shape
-
-    def __missing__(self, cls: type) -> bool:
-        if len(self) >= _MAX_CLASSES:
-            self.clear()
-        shape = self._shape(cls) if _contains_itself(cls) else None
-        self[cls] = limited = shape is not None and not (shape.native or shape.pydantic)
-        return limited
-
-    def is_broken(self, value: Any, written: Callable[[], Any]) -> bool:
-        """Tell whether a value is nested too deeply.
-
-        Args:
-            value: The value. Of lists and dicts, the first item stands for all.
-            written: Returns it in builtin types.
-        """
-        while type(value) in (list, tuple, dict) and value:
-            value = next(iter(parts_of(value)))
-        if not self[type(value)]:
-            return False
-        try:
-            return is_nested_beyond(written(), MAX_NESTING)
-        except RecursionError:
-            return True
-
-
-def _contains_itself(cls: type) -> bool:
-    if cls in _FLAT:
-        return False
-    try:
-        circle = has_circle(list(reached(cls)))
-    except Exception:  # noqa: BLE001 - whatever evaluating a class' annotations raises
-        return False
-    if not circle:
-        _FLAT.add(cls)
-    return circle
 
 
 def may_hide_nan(data: bytes) -> bool:

@@ -24,9 +24,10 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
-from .exactness import NestingLimit, Trusted, has_non_finite, leaves
+from .exactness import Trusted, has_non_finite, leaves
 from .misfit import Malformed
 from .model_writer import ModelWriter
+from .nesting import NestingLimit
 from .typed import Format, TypedReader
 from .values import Reducer, Rewriter
 

@@ -18,10 +18,10 @@ from sealwire.payload import Encoding, Payload
 
 from .base import parse_payload, serialized_metadata
 from .custom import CustomType, CustomTypes
-from .exactness import NestingLimit, Trusted
+from .exactness import Trusted
 from .misfit import Misfit, is_array, is_object
 from .model_writer import ModelWriter
-from .nesting import MAX_NESTING
+from .nesting import MAX_NESTING, NestingLimit
 from .typed import Format, TypedReader
 from .values import Reducer, Rewriter
 

@@ -32,6 +32,14 @@ _PLAIN: Final = frozenset(
 )
 _SETS: Final = _PLAIN | {"float", "decimal"}
 _FLOATS: Final = _PLAIN | {"set", "frozenset", "decimal"}
+# Kinds that come out of MessagePack as the very types that a strict model takes.
+_CARRIED: Final = frozenset(
+    (
+        *("model", "model-fields", "model-field", "typed-dict", "typed-dict-field", "default"),
+        *("str", "int", "float", "bool", "bytes", "none", "nullable", "list", "dict"),
+        *("definitions", "definition-ref"),
+    )
+)
 _CLASSES: Final = ("model", "dataclass", "typed-dict")
 # Kinds of keys of which two that differ are never the same text.
 _UNLIKE: Final = ("str", "int", "bool", "bytes", "uuid", "date", "time", "datetime", "timedelta")
@@ -51,7 +59,7 @@ class _Traits:
         bytes_differ: Whether bytes are written in another way than they are read.
         opaque: Whether there is a serializer of a class' own, such as that of a secret.
         nests: Whether a model may be nested in itself.
-        reader: Reads it, where it is strict.
+        reader: Reads it, where it is strict and may not come back.
     """
 
     by_alias: bool
@@ -78,7 +86,7 @@ def _traits(cls: Any) -> _Traits:
         floats=not kinds <= _FLOATS and not as_text,
         opaque=not kinds <= (_SETS | _FLOATS),
         nests="definition-ref" in kinds,
-        reader=ModelReader(cls) if is_strict(nodes) else None,
+        reader=ModelReader(cls) if is_strict(nodes) and not kinds <= _CARRIED else None,
         bytes_differ="bytes" in kinds
         and any(
             item.get("ser_json_bytes", "utf8") != item.get("val_json_bytes", "utf8")
