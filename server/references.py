@@ -16,12 +16,15 @@ import msgspec
 
 from sealwire.codecs import PayloadCodec
 from sealwire.codecs.payload_storage import PayloadStorage
+from sealwire.codecs.reference_form import (
+    EARLY_REFERENCE,
+    REFERENCE_MARKER,
+    REFERENCE_MESSAGE,
+    unmarked,
+)
 from sealwire.errors import PayloadError, PayloadTooLargeError
 from sealwire.payload import ENCODING, MESSAGE_TYPE, Encoding, Payload
 
-_MESSAGE: Final = b"temporal.api.sdk.v1.ExternalStorageReference"
-_EARLY: Final = b"json/external-storage-reference"  # of the SDK's first releases
-_MARKER: Final = "__temporal_external_storage_reference"  # on one that a codec has encoded
 _MARKED: Final = b"true"
 _MAX_DATA: Final = 16 * 1024  # bytes; a name in a bucket has at most 1024
 # Bytes of all payloads that one answer of `/decode` brings from the storage.
@@ -60,11 +63,7 @@ async def opened(reference: Payload, codec: PayloadCodec) -> Payload:
     """
     if not _is_encoded(reference):
         return reference
-    encoded = Payload()
-    encoded.CopyFrom(reference)
-    encoded.metadata.pop(_MARKER, None)
-    del encoded.external_payloads[:]
-    [decoded] = await codec.decode([encoded])
+    [decoded] = await codec.decode([unmarked(reference)])
     if not decoded.external_payloads:
         decoded.external_payloads.extend(reference.external_payloads)
     if _claim_of(decoded) is None:
@@ -118,15 +117,16 @@ class Along:
 
 
 def _is_encoded(payload: Payload) -> bool:
-    return payload.metadata.get(_MARKER) == _MARKED and not _is_plain(payload)
+    return payload.metadata.get(REFERENCE_MARKER) == _MARKED and not _is_plain(payload)
 
 
 def _is_plain(payload: Payload) -> bool:
     metadata = payload.metadata
-    if metadata.get(ENCODING) == _EARLY:
+    if metadata.get(ENCODING) == EARLY_REFERENCE:
         return True
     return (
-        metadata.get(ENCODING) == Encoding.JSON_PROTOBUF and metadata.get(MESSAGE_TYPE) == _MESSAGE
+        metadata.get(ENCODING) == Encoding.JSON_PROTOBUF
+        and metadata.get(MESSAGE_TYPE) == REFERENCE_MESSAGE
     )
 
 
@@ -135,10 +135,10 @@ def _claim_of(payload: Payload) -> Mapping[str, str] | None:
     # By `external_payloads` the web UI knows that this is no value.
     if not payload.external_payloads or not _is_plain(payload) or len(payload.data) > _MAX_DATA:
         return None
-    if set(payload.metadata) - {ENCODING, MESSAGE_TYPE, _MARKER}:
+    if set(payload.metadata) - {ENCODING, MESSAGE_TYPE, REFERENCE_MARKER}:
         return None
     try:
-        if payload.metadata.get(ENCODING) == _EARLY:
+        if payload.metadata.get(ENCODING) == EARLY_REFERENCE:
             return _early_decoder.decode(payload.data).driver_claim.claim_data
         return _decoder.decode(payload.data).claim_data
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -10,13 +10,15 @@ from google.protobuf.json_format import Parse, ParseError
 from temporalio.api.sdk.v1 import ExternalStorageReference
 
 from sealwire.codecs import PayloadCodec
+from sealwire.codecs.reference_form import (
+    EARLY_REFERENCE,
+    REFERENCE_MARKER,
+    REFERENCE_MESSAGE,
+    unmarked,
+)
 from sealwire.errors import PayloadError
 from sealwire.payload import ENCODING, MESSAGE_TYPE, Encoding, Payload
 
-# Payload metadata of the SDK: of references that a codec has encoded, and of early releases.
-_MARKER: Final = "__temporal_external_storage_reference"
-_EARLY: Final = b"json/external-storage-reference"
-_MESSAGE: Final = ExternalStorageReference.DESCRIPTOR.full_name.encode()
 _CACHE: Final = 16_384  # KiB of memory; the rest is in a file
 
 
@@ -73,13 +75,9 @@ async def referenced_key(payload: Payload, codec: PayloadCodec) -> str | None:
     """
     if _is_plain(payload):
         return _key_of(payload)
-    if _MARKER not in payload.metadata and not payload.external_payloads:
+    if REFERENCE_MARKER not in payload.metadata and not payload.external_payloads:
         return None
-    encoded = Payload()
-    encoded.CopyFrom(payload)
-    encoded.metadata.pop(_MARKER, None)
-    del encoded.external_payloads[:]
-    [decoded] = await codec.decode([encoded])
+    [decoded] = await codec.decode([unmarked(payload)])
     if _is_plain(decoded):
         return _key_of(decoded)
     raise PayloadError("its form is not known here")
@@ -87,13 +85,15 @@ async def referenced_key(payload: Payload, codec: PayloadCodec) -> str | None:
 
 def _is_plain(payload: Payload) -> bool:
     metadata = payload.metadata
-    return metadata.get(ENCODING) == _EARLY or metadata.get(MESSAGE_TYPE) == _MESSAGE
+    return (
+        metadata.get(ENCODING) == EARLY_REFERENCE or metadata.get(MESSAGE_TYPE) == REFERENCE_MESSAGE
+    )
 
 
 def _key_of(payload: Payload) -> str | None:
     try:
         match payload.metadata.get(ENCODING):
-            case value if value == _EARLY:
+            case value if value == EARLY_REFERENCE:
                 early = msgspec.json.decode(payload.data, type=_EarlyReference)
                 return early.driver_claim.claim_data.get("key")
             case Encoding.JSON_PROTOBUF:

@@ -23,6 +23,7 @@ import sealwire_test_large as app
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import ExternalStorageReference
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import (
     Client,
@@ -41,6 +42,7 @@ from temporalio.worker import Replayer, Worker
 from sealwire.cli.storage_collection import Collection, Collector
 from sealwire.codecs.object_folder import FolderObjectStore
 from sealwire.codecs.payload_storage import PayloadStorage
+from sealwire.codecs.reference_form import REFERENCE_MESSAGE
 from sealwire.config import Config, StorageOptions, load_config
 from sealwire.errors import ConfigurationError
 from sealwire.temporal import (
@@ -667,6 +669,11 @@ async def test_another_namespace_can_refer_to_objects(stored: Stored, unique: st
         alone = await stored.collect()
         both = await stored.collect(also=("other",))
     assert [2, 1] == [found.sweep.garbage.objects for found in (alone, both)]
+
+
+def test_the_message_of_a_reference_is_that_of_the_sdk() -> None:
+    """Its name is written down where the SDK may be missing."""
+    assert REFERENCE_MESSAGE == ExternalStorageReference.DESCRIPTOR.full_name.encode()
 
 
 async def test_a_reference_that_cannot_be_read_stops_it(stored: Stored, unique: str) -> None:
