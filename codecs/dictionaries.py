@@ -25,6 +25,7 @@ from sealwire.errors import (
 )
 from sealwire.keys import Keyring, KeyringStore
 from sealwire.keys.refresher import Refresher, wait, wait_sync
+from sealwire.keys.store import origin_of
 from sealwire.keys.unknown import UnknownKeys
 
 from .dictionary_document import IDS, parse
@@ -224,9 +225,10 @@ class Dictionaries:
                 f"there are no dictionaries in {_place(self.store)}; "
                 "`sealwire dict init` makes a document for them"
             )
-        document = parse(stored.data)
+        repair = origin_of(self.store, self.keyring.tenant).repair
+        document = parse(stored.data, repair)
         self._check_version(document.version)
-        found = [await unseal(record, self._codec) for record in document.dictionaries]
+        found = [await unseal(record, self._codec, repair) for record in document.dictionaries]
         jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - not a secret
         refresh_at = asked + self.refresh_interval * jitter
         self._view = DictionaryView.of(

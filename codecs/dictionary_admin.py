@@ -14,6 +14,8 @@ import zstandard
 from sealwire.errors import ConfigurationError
 from sealwire.keys import Keyring, KeyringStore, StoredDocument
 from sealwire.keys.admin import PROPAGATION
+from sealwire.keys.document import RESTORE
+from sealwire.keys.store import origin_of
 
 from .dictionary_document import (
     FORMAT,
@@ -146,11 +148,14 @@ class DictionaryAdmin:
     async def _open(self) -> _Opened:
         await self.keyring.refresh()  # the active key is the one that the store has now
         stored = await self.store.load(self.keyring.tenant)
-        document = _EMPTY if stored is None else parse(stored.data)
-        return _Opened(document, await self._unseal(document), stored)
+        repair = origin_of(self.store, self.keyring.tenant).repair
+        document = _EMPTY if stored is None else parse(stored.data, repair)
+        return _Opened(document, await self._unseal(document, repair), stored)
 
-    async def _unseal(self, document: Document) -> tuple[Dictionary, ...]:
-        return tuple([await unseal(record, self._codec) for record in document.dictionaries])
+    async def _unseal(self, document: Document, repair: str) -> tuple[Dictionary, ...]:
+        return tuple(
+            [await unseal(record, self._codec, repair) for record in document.dictionaries]
+        )
 
     async def _seal(
         self, header: DictionaryHeader, content: zstandard.ZstdCompressionDict
@@ -171,7 +176,7 @@ class DictionaryAdmin:
             Document(FORMAT, opened.document.version + 1, tuple(item.record for item in current))
         )
         # What does not open again must never replace what does.
-        if _shown(await self._unseal(parse(text))) != _shown(current):
+        if _shown(await self._unseal(parse(text), RESTORE)) != _shown(current):
             raise ConfigurationError("the dictionaries do not open again; nothing was written")
         revision = None if opened.stored is None else opened.stored.revision
         await self.store.save(self.keyring.tenant, text, revision)

@@ -18,6 +18,7 @@ import msgspec
 import zstandard
 
 from sealwire.errors import ConfigurationError
+from sealwire.keys.document import RESTORE
 
 FORMAT: Final = "sealwire/dictionaries-v1"
 MAX_DICTIONARIES: Final = 1000
@@ -68,8 +69,12 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dictionaries: tuple[DictionaryRecord, ...]
 
 
-def parse(data: bytes) -> Document:
+def parse(data: bytes, repair: str = RESTORE) -> Document:
     """Parse a document; what is in it is not trustworthy before it was opened.
+
+    Args:
+        data: The text of the document.
+        repair: What to do when it is damaged.
 
     Raises:
         ConfigurationError: This is not a document of dictionaries, or it exceeds the limits.
@@ -80,12 +85,11 @@ def parse(data: bytes) -> Document:
         document = msgspec.json.decode(data, type=Document)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise ConfigurationError(
-            "the document of dictionaries is damaged or not one of sealwire's; "
-            "beside it is a backup, *.bak"
+            f"the document of dictionaries is damaged or not one of sealwire's: {repair}"
         ) from None
     problem = _problem(document)
     if problem is not None:
-        raise ConfigurationError(f"the document of dictionaries is not used: {problem}")
+        raise ConfigurationError(f"the document of dictionaries is not used: {problem}; {repair}")
     return document
 
 

@@ -28,6 +28,7 @@ from sealwire.errors import (
     PayloadError,
 )
 from sealwire.keys import Keyring
+from sealwire.keys.document import RESTORE
 from sealwire.payload import ENCODING, ENCRYPTION_KEY_ID, Encoding, Payload
 
 from .dictionary_document import DictionaryHeader, DictionaryRecord, load_content
@@ -81,17 +82,24 @@ async def seal(
     return Dictionary(header, _key_id(outer), outer.SerializeToString(), content)
 
 
-async def unseal(record: DictionaryRecord, codec: EncryptionCodec) -> Dictionary:
+async def unseal(
+    record: DictionaryRecord, codec: EncryptionCodec, repair: str = RESTORE
+) -> Dictionary:
     """Open a dictionary of the document.
 
     One whose key was disabled or destroyed comes without content: payloads under that key cannot
     be read any more either, and all others can.
 
+    Args:
+        record: The dictionary as it stands in the document.
+        codec: What `dictionary_codec` returned.
+        repair: What to do when it is refused.
+
     Raises:
         ConfigurationError: It is not as an administrator's command wrote it.
         KeyProviderUnavailableError: The keys cannot be loaded.
     """
-    outer = _outer(record)
+    outer = _outer(record, repair)
     try:
         content = _content(record, *await codec.decode([outer]))
     except (KeyDisabledError, KeyDestroyedError) as err:
@@ -103,18 +111,18 @@ async def unseal(record: DictionaryRecord, codec: EncryptionCodec) -> Dictionary
     except PayloadError as err:
         content = f"it does not open: {err}"
     if isinstance(content, str):
-        raise _refused(record, content)
+        raise _refused(record, content, repair)
     return Dictionary(record.header, _key_id(outer), record.sealed, content)
 
 
-def _outer(record: DictionaryRecord) -> Payload:
+def _outer(record: DictionaryRecord, repair: str) -> Payload:
     try:
         outer = Payload.FromString(record.sealed)
     except DecodeError:
-        raise _refused(record, "it is damaged") from None
+        raise _refused(record, "it is damaged", repair) from None
     # Anything else binds no purpose: the codec may accept the interop format.
     if outer.metadata.get(ENCODING) != Encoding.SEALED:
-        raise _refused(record, "it is not sealed")
+        raise _refused(record, "it is not sealed", repair)
     return outer
 
 
@@ -141,8 +149,7 @@ def _key_id(outer: Payload) -> str:
     return outer.metadata.get(ENCRYPTION_KEY_ID, b"").decode("ascii", "replace")
 
 
-def _refused(record: DictionaryRecord, problem: str) -> ConfigurationError:
+def _refused(record: DictionaryRecord, problem: str, repair: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the dictionary {record.id} is refused, and with it the document: {problem}; "
-        "beside it is a backup, *.bak"
+        f"the dictionary {record.id} is refused, and with it the document: {problem}; {repair}"
     )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final
 
+from sealwire import forks
 from sealwire.errors import SealwireError
 
 _log = logging.getLogger("sealwire.keys")
@@ -101,6 +102,7 @@ class Refresher:
             else:
                 self._failed(failure)
         finally:
+            forks.ending([threading.get_native_id()])
             done.set_result(None)
 
     def _failed(self, err: BaseException) -> None:
@@ -137,10 +139,12 @@ def _work(
 
     # The outcome is known before the loop ends: it waits for the threads that the provider left.
     try:
-        asyncio.run(attempt())
+        forks.run(attempt())
     except BaseException as err:  # noqa: BLE001 - what ends a loop, such as SystemExit
         if not outcome.done():
             outcome.set_result(err)
+    finally:
+        forks.ending([threading.get_native_id()])
 
 
 def _thread(target: Callable[..., None], *args: object) -> threading.Thread:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from sealwire import forks
 from sealwire.codecs import PayloadCodec, SyncPayloadCodec
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
@@ -37,7 +38,7 @@ def run_in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
         await asyncio.wait_for(work, seconds)
 
     try:
-        asyncio.run(limited())
+        forks.run(limited())
     except TimeoutError:
         raise AssertionError(f"the codec hangs: it was not done after {seconds} s") from None
 
@@ -83,5 +84,5 @@ def in_a_loop(method: Callable[[Sequence[S]], Awaitable[list[T]]], items: Sequen
         # its result only to throw it away, which for large payloads takes most of the time.
         results.append(await method(items))
 
-    asyncio.run(call())
+    forks.run(call())
     return results[0]

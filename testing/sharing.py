@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import faulthandler
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn, TypeVar
 
+from sealwire import forks
 from sealwire.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -27,7 +29,7 @@ def finish(call: Awaitable[T], patience: float) -> T:
         return await asyncio.wait_for(call, patience)
 
     try:
-        return asyncio.run(limited())
+        return forks.run(limited())
     except TimeoutError:
         raise AssertionError(f"a call hangs: it was not done after {patience} s") from None
 
@@ -48,13 +50,18 @@ def refusal(call: Awaitable[object], patience: float) -> ConfigurationError | No
 def at_once(work: Callable[[int], T], threads: int) -> list[T]:
     """Call `work` with 0, 1, 2, … in so many threads that begin together."""
     start = threading.Barrier(threads)
+    ids: list[int] = []
 
     def begin(number: int) -> T:
+        ids.append(threading.get_native_id())
         start.wait()
         return work(number)
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(begin, range(threads)))
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(begin, range(threads)))
+    finally:
+        forks.ending(ids)
 
 
 def cancel_each(call: Callable[[], Awaitable[object]], patience: float) -> None:
@@ -85,16 +92,19 @@ def in_a_fork(work: Callable[[], bytes], patience: float) -> bytes:
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    assert code != -signal.SIGALRM, f"it hangs after a fork: not done after {patience} s"
-    assert code == 0, f"it does not work after a fork: {answer.decode(errors='replace')}"
+    said = answer.decode(errors="replace")
+    assert code != -signal.SIGALRM, f"it hangs after a fork: not done after {patience} s\n{said}"
+    assert code == 0, f"it does not work after a fork: {said}"
     return answer
 
 
 def _answer(work: Callable[[], bytes], sender: int, patience: float) -> NoReturn:
     code = 1
     try:
-        # Its default action ends the process, whatever lock the process waits for.
+        # Its default action ends the process, whatever lock the process waits for. Before that the
+        # parent is told where it waits: names of functions, and no values.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.register(signal.SIGALRM, file=sender, all_threads=True, chain=True)
         signal.setitimer(signal.ITIMER_REAL, patience)
         with os.fdopen(sender, "wb") as pipe:
             try:

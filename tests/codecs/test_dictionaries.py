@@ -635,9 +635,14 @@ def test_a_truncated_file_is_refused(shop: Shop) -> None:
     """A document that ends early is not used in part."""
     shop.add()
     whole = shop.path.read_bytes()
+    backup = shop.path.with_name("dictionaries.json.bak")
     for size in range(0, len(whole) - 2, 611):
         shop.path.write_bytes(whole[:size])
-        assert "*.bak" in refusal(shop)
+        assert f"{backup} is the version before the last change" in refusal(shop)
+    backup.unlink()
+    said = refusal(shop)
+    assert "restore it from your backup" in said
+    assert str(backup) not in said, "it names a file that is not there"
 
 
 def test_a_file_that_others_may_read_is_refused(shop: Shop) -> None:

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -79,23 +80,26 @@ def running(binaries: Path, folder: Path) -> Generator[Server]:
         stdout=subprocess.DEVNULL,
         cwd=folder,
     )
-    server = subprocess.Popen(
-        [
-            *(binaries / "postgres", "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port)),
-            *("-c", "fsync=off", "-c", "lc_messages=C"),
-        ],
-        user=user,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-    )
+    log = folder / "log"
+    with log.open("w") as file:  # and no pipe, which would fill up, with the server waiting for us
+        server = subprocess.Popen(
+            [
+                *(binaries / "postgres", "-D", data, "-k", folder),
+                *("-h", "127.0.0.1", "-p", str(port)),
+                *("-c", "fsync=off", "-c", "lc_messages=C"),
+            ],
+            user=user,
+            stderr=file,
+            cwd=folder,
+        )
     try:
-        assert server.stderr is not None
-        assert any("ready to accept connections" in line for line in server.stderr)
+        while "ready to accept connections" not in log.read_text():
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.05)
         yield Server(port)
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.wait(30)
 
 
 @pytest.fixture(scope="session")
