@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -48,8 +49,9 @@ def fork() -> None:
 
 def test_without_it_a_thread_is_still_there(ends_slowly: Callable[[], int]) -> None:
     """So the tests below would see one that nobody waited for."""
-    with ThreadPoolExecutor(1) as pool:
-        thread = pool.submit(ends_slowly).result()
+    started: Queue[int] = Queue()
+    _thread.start_new_thread(lambda: started.put(ends_slowly()), ())
+    thread = started.get(timeout=10)
     fork()
     assert is_there(thread)
 

@@ -64,7 +64,7 @@ async def test_what_is_under_the_present_key_is_returned_as_it_is() -> None:
 async def test_what_is_under_the_present_key_is_authenticated_all_the_same() -> None:
     """A forgery does not pass for done."""
     [outer] = AFTER.encode_sync([PLAIN])
-    forged = Payload(metadata=outer.metadata, data=outer.data[:-1] + b"x")
+    forged = Payload(metadata=outer.metadata, data=outer.data[:-1] + bytes([outer.data[-1] ^ 1]))
 
     with pytest.raises(DecryptError) as caught:
         await AFTER.rewrap([outer, forged])

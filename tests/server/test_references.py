@@ -89,7 +89,8 @@ async def stored(storage: PayloadStorage, codec: Any, payload: Payload = PLAIN) 
 def change_file(folder: Path) -> None:
     """Change the last byte of the one file in a folder."""
     [file] = [path for path in folder.rglob("*") if path.is_file()]
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def error_of(payload: Payload) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -687,13 +687,12 @@ async def test_a_reference_that_cannot_be_read_stops_it(stored: Stored, unique: 
     assert 3 == len(files(stored.config))
 
 
-async def keys_in(payload: Payload, config: Config, server: str) -> References:
-    """What is read of a message with this payload."""
-    reader = ReferenceReader(
-        await Client.connect(server), config.codec("default"), found := References()
-    )
-    await reader.add(Payloads(payloads=[payload]), "a workflow")
-    return found
+async def keys_in(payload: Payload, config: Config, server: str) -> tuple[int, bool]:
+    """How many keys are read of a message with this payload, and whether `k` is one of them."""
+    with closing(References()) as found:
+        reader = ReferenceReader(await Client.connect(server), config.codec("default"), found)
+        await reader.add(Payloads(payloads=[payload]), "a workflow")
+        return len(found), "k" in found
 
 
 EARLY: Final = {"encoding": b"json/external-storage-reference"}
@@ -721,10 +720,9 @@ async def test_references_of_every_form_are_read(
         unmarked,
         marked,
     ):
-        found = await keys_in(payload, config, temporal_server)
-        assert (True, 1) == ("k" in found, len(found))
+        assert (1, True) == await keys_in(payload, config, temporal_server)
     sealed = await config.codec("default").encode([Payload(metadata={"encoding": b"x"})])
-    assert 0 == len(await keys_in(sealed[0], config, temporal_server))
+    assert (0, False) == await keys_in(sealed[0], config, temporal_server)
 
 
 MESSAGE: Final = b"temporal.api.sdk.v1.ExternalStorageReference"
