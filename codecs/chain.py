@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import is_
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sealwire.errors import ConfigurationError
 from sealwire.payload import Payload
@@ -98,8 +98,9 @@ def as_sync(codec: PayloadCodec) -> SyncPayloadCodec:
     Raises:
         ConfigurationError: It is none.
     """
-    if isinstance(codec, SyncPayloadCodec):
-        return codec
+    # `isinstance` of a protocol takes several microseconds, and each call of a chain asks.
+    if hasattr(codec, "encode_sync") and hasattr(codec, "decode_sync"):
+        return cast("SyncPayloadCodec", codec)
     raise ConfigurationError(
         f"{type(codec).__name__} has no encode_sync and decode_sync: "
         "call encode and decode from an event loop instead"

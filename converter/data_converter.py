@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sealwire.codecs.chain import as_parts_codec
-from sealwire.codecs.protocol import PartsCodec, PayloadCodec, SyncPayloadCodec
-from sealwire.errors import ConfigurationError
+from sealwire.codecs.chain import as_parts_codec, as_sync
+from sealwire.codecs.protocol import PartsCodec, PayloadCodec
 from sealwire.payload import Payload
 
 from .composite import CompositePayloadConverter
@@ -59,7 +58,7 @@ class DataConverter:
         if self._direct is not None and (parts := self.converter.to_parts(values)):
             return self._direct.encode_parts_sync(parts)
         payloads = self.converter.to_payloads(values)
-        return payloads if self.codec is None else self._sync_codec().encode_sync(payloads)
+        return payloads if self.codec is None else as_sync(self.codec).encode_sync(payloads)
 
     def decode_sync(
         self, payloads: Sequence[Payload], type_hints: Sequence[Any] | None = None
@@ -73,13 +72,5 @@ class DataConverter:
             parts = self._direct.decode_parts_sync(payloads)
             return self.converter.from_parts(parts, type_hints)
         if self.codec is not None:
-            payloads = self._sync_codec().decode_sync(payloads)
+            payloads = as_sync(self.codec).decode_sync(payloads)
         return self.converter.from_payloads(payloads, type_hints)
-
-    def _sync_codec(self) -> SyncPayloadCodec:
-        if isinstance(self.codec, SyncPayloadCodec):
-            return self.codec
-        raise ConfigurationError(
-            f"{type(self.codec).__name__} has no encode_sync and decode_sync: "
-            "call encode and decode from an event loop instead"
-        )
