@@ -38,9 +38,15 @@ async def connect(server: str, config: Config, namespace: str = "default") -> Cl
     return await Client.connect(server, namespace=namespace, plugins=[SealwirePlugin(config)])
 
 
-async def start(client: Client, name: str, argument: Any) -> Handle:
+async def start(client: Client, name: str, argument: Any, task_timeout: timedelta = SOON) -> Handle:
+    """Start a workflow; only what fails within the timeout of its first task is in its history."""
     return await client.start_workflow(
-        "Patient", argument, id=name, task_queue=name, task_timeout=SOON, result_type=list[str]
+        "Patient",
+        argument,
+        id=name,
+        task_queue=name,
+        task_timeout=task_timeout,
+        result_type=list[str],
     )
 
 
