@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 600
 NODE_PACKAGES := tests/node/node_modules/.package-lock.json
-DEBIAN_PACKAGES := postgresql softhsm2
+DEBIAN_PACKAGES := chromium postgresql softhsm2
 
 .PHONY: help demo test check bench mutants fuzz lock clean
 .DELETE_ON_ERROR:

@@ -64,6 +64,12 @@ def find_azurite() -> Path | None:
     return program if find_node() and program.exists() else None
 
 
+def find_chromium() -> Path | None:
+    """A browser of Chromium's family."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((Path(found) for found in map(shutil.which, names) if found), None)
+
+
 def find_postgresql() -> Path | None:
     """The folder with `initdb` and `postgres`, which Debian does not put into PATH."""
     command = shutil.which("initdb")
@@ -90,6 +96,11 @@ PARTS: Final = {
         find=find_azurite,
         tests="keyrings and large payloads in Azure Blob Storage",
         get="install Node.js 20.3 or later with npm, then run `make test`",
+    ),
+    "chromium": Part(
+        find=find_chromium,
+        tests="the codec server with Temporal's Web UI in a browser",
+        get="install Chromium (on Debian the package `chromium`)",
     ),
     "node": Part(
         find=find_node,
