@@ -85,9 +85,12 @@ $(VENV)/.debian: Makefile | $(BIN)/python
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		dpkg --status $(DEBIAN_PACKAGES) >/dev/null 2>&1 || { \
 			echo "installing $(DEBIAN_PACKAGES) for the tests …"; \
-			apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-				apt-get -qq install --no-install-recommends $(DEBIAN_PACKAGES) >/dev/null || \
-				echo "apt-get could not install $(DEBIAN_PACKAGES)"; \
+			apt-get -qq update; \
+			for package in $(DEBIAN_PACKAGES); do \
+				DEBIAN_FRONTEND=noninteractive \
+					apt-get -qq install --no-install-recommends $$package >/dev/null || \
+					echo "apt-get could not install $$package"; \
+			done; \
 		}; \
 	fi
 	@touch $@
