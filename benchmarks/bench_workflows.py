@@ -3,8 +3,9 @@
 Run `python benchmarks/bench_workflows.py [--json] [--quick] [--plot FILE]`; README.md says what the
 columns mean.
 
-Each variant has a worker in a process of its own and a client in this one. They take turns: in each
-round every variant runs a batch of workflows while the others idle.
+Each variant has a server, a worker in a process of its own, and a client in this one. They take
+turns: in each round every variant runs a batch of workflows while the others idle. In a common
+server, what one variant stored would slow down the others.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -255,15 +257,19 @@ def run(pace: Pace, console: Console) -> list[Result]:
     # imports these modules again in each run.
     for name in ("orders_workflow.py", "batch_workflow.py"):
         compileall.compile_file(Path(__file__).with_name(name), quiet=2)
-    with tempfile.TemporaryDirectory() as folder, DevServer() as server:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        addresses = {name: stack.enter_context(DevServer()).address for name in VARIANTS}
         make_keys(folder)
-        return asyncio.run(_run(server.address, folder, pace.rounds <= 5, console))
+        return asyncio.run(_run(addresses, folder, pace.rounds <= 5, console))
 
 
-async def _run(address: str, folder: str, quick: bool, console: Console) -> list[Result]:
+async def _run(
+    addresses: dict[str, str], folder: str, quick: bool, console: Console
+) -> list[Result]:
     batch, rounds, events, replays = QUICK if quick else THOROUGH
-    clients = {name: await connect(name, address, folder) for name in VARIANTS}
-    workers = {name: WorkerProcess(name, address, folder) for name in VARIANTS}
+    clients = {name: await connect(name, addresses[name], folder) for name in VARIANTS}
+    workers = {name: WorkerProcess(name, addresses[name], folder) for name in VARIANTS}
     everything: list[Result] = []
     try:
         with Progress(console=console, transient=True) as progress:
