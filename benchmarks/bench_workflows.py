@@ -3,9 +3,9 @@
 Run `python benchmarks/bench_workflows.py [--json] [--quick] [--plot FILE]`; README.md says what the
 columns mean.
 
-Each variant has a server, a worker in a process of its own, and a client in this one. They take
-turns: in each round every variant runs a batch of workflows while the others idle. In a common
-server, what one variant stored would slow down the others.
+Each variant has a server, a worker in a process of its own, and a client in this one, all started
+anew for each size. They take turns: in each round every variant runs a batch of workflows while the
+others idle. On a common server, what one variant stored would slow down the others.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -159,6 +159,22 @@ class WorkerProcess:
         self._process.kill()
 
 
+@asynccontextmanager
+async def deployments(
+    folder: str,
+) -> AsyncIterator[tuple[dict[str, Client], dict[str, WorkerProcess]]]:
+    """Run a server and a worker for each variant, and connect its client."""
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(DevServer()) for name in VARIANTS}
+        clients: dict[str, Client] = {}
+        workers: dict[str, WorkerProcess] = {}
+        for name, server in servers.items():
+            clients[name] = await connect(name, server.address, folder)
+            workers[name] = WorkerProcess(name, server.address, folder)
+            stack.callback(workers[name].stop)
+        yield clients, workers
+
+
 async def run_batch(client: Client, variant: str, value: Order, count: int) -> list[str]:
     """Run workflows, `AT_ONCE` at a time, and check what they return; returns their ids."""
     expected = await price(value)
@@ -257,39 +273,30 @@ def run(pace: Pace, console: Console) -> list[Result]:
     # imports these modules again in each run.
     for name in ("orders_workflow.py", "batch_workflow.py"):
         compileall.compile_file(Path(__file__).with_name(name), quiet=2)
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        addresses = {name: stack.enter_context(DevServer()).address for name in VARIANTS}
+    with tempfile.TemporaryDirectory() as folder:
         make_keys(folder)
-        return asyncio.run(_run(addresses, folder, pace.rounds <= 5, console))
+        return asyncio.run(_run(folder, pace.rounds <= 5, console))
 
 
-async def _run(
-    addresses: dict[str, str], folder: str, quick: bool, console: Console
-) -> list[Result]:
+async def _run(folder: str, quick: bool, console: Console) -> list[Result]:
     batch, rounds, events, replays = QUICK if quick else THOROUGH
-    clients = {name: await connect(name, addresses[name], folder) for name in VARIANTS}
-    workers = {name: WorkerProcess(name, addresses[name], folder) for name in VARIANTS}
     everything: list[Result] = []
-    try:
-        with Progress(console=console, transient=True) as progress:
-            for size, lines in SIZES.items():
-                task = progress.add_task(size, total=rounds * len(VARIANTS))
-                results = {name: Result(name, size) for name in VARIANTS}
-                step = partial(progress.advance, task)
-                value = order(lines)
+    histories: dict[str, WorkflowHistory] = {}
+    with Progress(console=console, transient=True) as progress:
+        for size, lines in SIZES.items():
+            task = progress.add_task(size, total=rounds * len(VARIANTS))
+            results = {name: Result(name, size) for name in VARIANTS}
+            step = partial(progress.advance, task)
+            value = order(lines)
+            async with deployments(folder) as (clients, workers):
                 await measure_workflows(clients, workers, results, value, rounds, batch, step)
-                everything += results.values()
-            task = progress.add_task("replay", total=replays + 1)
-            small = {one.variant: one for one in everything if one.size == REPLAYED}
-            histories = {
-                name: await long_history(clients[name], name, order(SIZES[REPLAYED]), events)
-                for name in VARIANTS
-            }
-            await measure_replay(histories, folder, small, replays, partial(progress.advance, task))
-    finally:
-        for worker in workers.values():
-            worker.stop()
+                if size == REPLAYED:
+                    for name in VARIANTS:
+                        histories[name] = await long_history(clients[name], name, value, events)
+            everything += results.values()
+        task = progress.add_task("replay", total=replays + 1)
+        small = {one.variant: one for one in everything if one.size == REPLAYED}
+        await measure_replay(histories, folder, small, replays, partial(progress.advance, task))
     return everything
 
 
