@@ -16,6 +16,7 @@ from sealwire.errors import ConfigurationError
 
 # About 0.2 ms of encryption, for which the interpreter is locked.
 _PIECE: Final = 256 * 1024
+_MOST: Final = 4
 # Seconds. Enough for a thread that waits to take over; with 0 the same one mostly goes on.
 _PAUSE: Final = 1e-5
 
@@ -51,13 +52,14 @@ class Threads:
     """A few threads, started when they are needed and again after `close` or a fork.
 
     Args:
-        count: How many at most. More than there are processors only wait for each other.
+        count: How many at most; by default up to 4, and one processor stays free for the event
+            loop. Each one costs about 6 MiB for as long as it lives.
 
     Raises:
         ConfigurationError: `count` is less than 1.
     """
 
-    count: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    count: int = field(default_factory=lambda: max(1, min(_MOST, (os.cpu_count() or 1) - 1)))
     # By process: after a fork, the parent's executor has no threads any more.
     _executors: dict[int, ThreadPoolExecutor] = field(
         default_factory=dict[int, ThreadPoolExecutor], init=False, repr=False, compare=False

@@ -377,6 +377,17 @@ def test_sizes_and_numbers_are_checked(size: int) -> None:
         Threads(size)
 
 
+@pytest.mark.parametrize(
+    ("processors", "count"), [(None, 1), (1, 1), (2, 1), (3, 2), (5, 4), (64, 4)]
+)
+def test_a_processor_is_left_to_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, count: int
+) -> None:
+    """There is one thread at least, four at most, and one less than there are processors."""
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    assert Threads().count == count
+
+
 async def test_the_loop_goes_on_while_a_large_payload_is_sealed() -> None:
     """While eight megabytes are encrypted and decrypted, the event loop gets its turn."""
     large = Payload(metadata={"encoding": b"binary/plain"}, data=os.urandom(8_000_000))
