@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -162,7 +162,7 @@ class WorkerProcess:
 @asynccontextmanager
 async def deployments(
     folder: str,
-) -> AsyncIterator[tuple[dict[str, Client], dict[str, WorkerProcess]]]:
+) -> AsyncGenerator[tuple[dict[str, Client], dict[str, WorkerProcess]]]:
     """Run a server and a worker for each variant, and connect its client."""
     with ExitStack() as stack:
         servers = {name: stack.enter_context(DevServer()) for name in VARIANTS}
