@@ -10,7 +10,6 @@ others idle. On a common server, what one variant stored would slow down the oth
 
 import asyncio
 import compileall
-import gc
 import json
 import logging
 import random
@@ -19,36 +18,30 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
 from batch_workflow import BatchWorkflow
 from common import SEED, Benchmark, Pace, conditions, new_table
+from deployments import (
+    PEER,
+    PLAIN,
+    SEALED,
+    VARIANTS,
+    WorkerProcess,
+    deployments,
+    make_keys,
+    replayer,
+)
 from orders_activity import Order, order, price
 from orders_workflow import OrderWorkflow
 from rich.console import Console
 from rich.progress import Progress
-from temporalcodec.encryption import EncryptionCodec as PeerCodec
-from temporalcodec.encryption import Key as PeerKey
 from temporalio.client import Client, WorkflowHistory
-from temporalio.converter import DataConverter
-from temporalio.worker import Replayer, Worker
 
-from sealwire.config import load_config
-from sealwire.keys import LocalKeyWrapper
-from sealwire.temporal import SealwirePlugin
-from sealwire.testing.devserver import DevServer
-
-PLAIN: Final = "temporalio"
-PEER: Final = "temporalio + temporalcodec"
-SEALED: Final = "sealwire sealed + zstd"
-VARIANTS: Final = (PLAIN, PEER, SEALED)
 PACKAGES: Final = (
     "sealwire",
     "temporalio",
@@ -57,7 +50,6 @@ PACKAGES: Final = (
     "cryptography",
     "msgspec",
 )
-INTEROP_KEY: Final = "benchmark-key-benchmark-key-1234"  # text, because the peer takes only that
 SIZES: Final = {"2 KiB": 48, "20 KiB": 480}  # lines of an order
 AT_ONCE: Final = 20
 REPLAYED: Final = "2 KiB"  # size of the arguments in the history that is replayed
@@ -87,92 +79,6 @@ class Result:
     cpu: list[float] = field(default_factory=list[float])
     stored: float = 0.0
     replay: list[float] = field(default_factory=list[float])
-
-
-async def connect(variant: str, address: str, folder: str) -> Client:
-    """Connect a client as users of the variant do."""
-    if variant == SEALED:
-        return await Client.connect(
-            address, plugins=[SealwirePlugin(Path(folder, "sealwire.toml"))]
-        )
-    return await Client.connect(address, data_converter=sdk_converter(variant))
-
-
-def sdk_converter(variant: str) -> DataConverter:
-    """Return the SDK's converter, with the codec from PyPI or without any."""
-    codec = PeerCodec([PeerKey(id="bench", key=INTEROP_KEY)]) if variant == PEER else None
-    return DataConverter(payload_codec=codec)
-
-
-def make_keys(folder: str) -> None:
-    """Write a configuration and a keyring."""
-    file = Path(folder, "sealwire.toml")
-    file.touch()
-    config = load_config(file)
-    LocalKeyWrapper(config.keyring.key_file).create()
-    asyncio.run(config.admin.create())
-
-
-def serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
-    """Run the worker of a variant; answers each message with its CPU seconds, an empty one ends."""
-    asyncio.run(_serve(variant, address, folder, pipe))
-
-
-async def _serve(variant: str, address: str, folder: str, pipe: Connection) -> None:
-    client = await connect(variant, address, folder)
-    # What a worker is advised to do, whoever converts: the collector need not look at all modules
-    # again and again.
-    gc.collect()
-    gc.freeze()
-    worker = Worker(
-        client,
-        task_queue=variant,
-        workflows=[OrderWorkflow, BatchWorkflow],
-        activities=[price],
-    )
-    async with worker:
-        pipe.send(time.process_time())
-        while await asyncio.to_thread(pipe.recv):
-            pipe.send(time.process_time())
-
-
-class WorkerProcess:
-    """The worker of a variant, in a process that does nothing else."""
-
-    def __init__(self, variant: str, address: str, folder: str) -> None:
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(variant, address, folder, theirs))
-        self._process.start()
-        self._pipe.recv()
-
-    def cpu(self) -> float:
-        """Return the CPU seconds that it has taken so far."""
-        self._pipe.send("cpu")
-        seconds: float = self._pipe.recv()
-        return seconds
-
-    def stop(self) -> None:
-        """End it."""
-        self._pipe.send("")
-        self._process.join(20)
-        self._process.kill()
-
-
-@asynccontextmanager
-async def deployments(
-    folder: str,
-) -> AsyncGenerator[tuple[dict[str, Client], dict[str, WorkerProcess]]]:
-    """Run a server and a worker for each variant, and connect its client."""
-    with ExitStack() as stack:
-        servers = {name: stack.enter_context(DevServer()) for name in VARIANTS}
-        clients: dict[str, Client] = {}
-        workers: dict[str, WorkerProcess] = {}
-        for name, server in servers.items():
-            clients[name] = await connect(name, server.address, folder)
-            workers[name] = WorkerProcess(name, server.address, folder)
-            stack.callback(workers[name].stop)
-        yield clients, workers
 
 
 async def run_batch(client: Client, variant: str, value: Order, count: int) -> list[str]:
@@ -211,15 +117,6 @@ async def long_history(client: Client, variant: str, value: Order, events: int) 
     )
     await handle.result()
     return await handle.fetch_history()
-
-
-def replayer(variant: str, folder: str) -> Replayer:
-    """Return a replayer as users of the variant make it."""
-    workflows = [BatchWorkflow]
-    if variant == SEALED:
-        plugin = SealwirePlugin(Path(folder, "sealwire.toml"), namespace="default")
-        return Replayer(workflows=workflows, plugins=[plugin])
-    return Replayer(workflows=workflows, data_converter=sdk_converter(variant))
 
 
 async def measure_workflows(

@@ -9,6 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from sealwire.codecs import Threads
+
 pytest.importorskip("temporalcodec.encryption", reason="the group `bench` is not installed")
 
 PLAIN, SEALED = "temporalio", "sealwire sealed + zstd"
@@ -40,8 +42,9 @@ def test_memory_is_measured_while_payloads_pass(run_benchmark: Callable[..., str
 
     measured = [(one["kind"], one["tasks"]) for one in document["results"]]
     assert [(kind, tasks) for kind in ("random", "base64") for tasks in (1, 4, 16, 100)] == measured
+    once = 4 + 6 * Threads().count  # what zstd and the C library keep, however many tasks there are
     for one in document["results"]:
         assert 20 == len(one["samples"])
-        assert one["tasks"] * one["peak"] <= 4 * one["tasks"] + 16, "four payloads for each task"
+        assert one["tasks"] * one["peak"] <= 4 * one["tasks"] + once, "four payloads for each task"
         assert 0 < one["rate"]
     assert "16 at once" in run_benchmark("bench_memory.py")
